@@ -1,0 +1,131 @@
+"""The policy values: a collector, the source it watches, where its inputs go, and a workflow's graph as written.
+
+Frozen values and the rules that hold for any of them; what a person wrote is read into them by `policy.wire`, graphs
+are compiled by `workflow.graph`. Source of the terms: the Clarifai Collectors contract; fields marked *ours* extend it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DEFAULT_USER = "local"
+DEFAULT_APP = "main"
+
+
+class Status(enum.IntEnum):
+    """A collector's state; the numbers are the contract's status codes."""
+
+    COLLECTOR_ACTIVE = 52001
+    COLLECTOR_INACTIVE = 52002
+
+
+class ManagedBy(enum.StrEnum):
+    """Who owns a policy: a file in the policies folder, or the admin API."""
+
+    FILE = "file"
+    API = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The model version whose calls are watched, and whose calls they are. A blank field means any."""
+
+    model_id: str
+    model_version_id: str = ""
+    model_user_id: str = ""
+    model_app_id: str = ""
+    caller_user_id: str = ""
+    post_inputs_key_id: str = ""
+    """A reference to a stored secret, never the secret itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where kept inputs are posted (*ours*): `kind` names a file in `delivery/`, `options` are that file's own."""
+
+    kind: str = "app"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """A policy: whose calls to which model version are kept, what is sampled, filtered, run on it, and posted where."""
+
+    id: str
+    source: Source
+    user_id: str = DEFAULT_USER
+    app_id: str = DEFAULT_APP
+    description: str = ""
+    pre_queue_workflow_id: str = ""
+    pre_queue_random_sample: float | None = None
+    """Fraction of inputs to keep, in (0, 1]; None when a workflow decides."""
+    post_queue_workflow_id: str = ""
+    status: Status = Status.COLLECTOR_ACTIVE
+    collect_outputs: bool = False
+    keep_input: bool = False
+    """*Ours*: post the original input with the post-queue workflow's output attached, not that output alone."""
+    sample_exchanges: float = 1.0
+    """*Ours*: fraction of whole exchanges looked at, in (0, 1], decided in the relay."""
+    destination: Destination = field(default_factory=Destination)
+    created_at: str = ""
+    """RFC 3339, UTC, microseconds."""
+    managed_by: ManagedBy = ManagedBy.API
+    origin: str = ""
+    """The policy file's path, when a file manages it."""
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is Status.COLLECTOR_ACTIVE
+
+    @property
+    def key(self) -> str:
+        """The name in the ledger: the id alone in the default app, else `user/app/id`."""
+        return key_of(self.user_id, self.app_id, self.id)
+
+
+def key_of(user_id: str, app_id: str, collector_id: str) -> str:
+    """The ledger's name of a collector: see `Collector.key`."""
+    if (user_id, app_id) == (DEFAULT_USER, DEFAULT_APP):
+        return collector_id
+    return f"{user_id}/{app_id}/{collector_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeModel:
+    """What a node does: an operator by `type_id`, or a model server by `model_id` when `type_id` is blank."""
+
+    model_id: str
+    type_id: str = ""
+    version_id: str = ""
+    user_id: str = ""
+    app_id: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    concepts: tuple[tuple[str, float], ...] = ()
+    """`output_info.data.concepts` as (id, value): the thresholds of a concept-thresholder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step of a graph. `inputs` names earlier nodes, or `$input` / `$output` (*ours*); empty means the default."""
+
+    id: str
+    model: NodeModel
+    inputs: tuple[str, ...] = ()
+    suppress_output: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A graph of nodes as written; `workflow.graph` finds out whether it can run."""
+
+    id: str
+    nodes: tuple[Node, ...]
+    user_id: str = DEFAULT_USER
+    app_id: str = DEFAULT_APP
+    description: str = ""
+    created_at: str = ""
+    managed_by: ManagedBy = ManagedBy.API
+    origin: str = ""

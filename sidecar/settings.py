@@ -1,0 +1,274 @@
+"""The one table of settings: README, `sidecar check`, the command line, the environment and the manifests come from it.
+
+Each field of `Settings` is one setting with its default, its help and its reader. An option `--some-name` on the
+command line wins over `SIDECAR_SOME_NAME` in the environment, which wins over the default. All faults are found at
+once. Imports nothing heavy: the relay reads its settings here too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from sidecar.errors import ConfigurationError, Problem
+from sidecar.kit.sizes import format_bytes, format_seconds, parse_bytes, parse_seconds
+
+PREFIX = "SIDECAR_"
+LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+
+
+class Address(NamedTuple):
+    """Where a server listens: a host with a port (0 = any free one), or a Unix socket's path."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        return bool(self.path) or self.host.startswith(LOOPBACK)
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class ModelServer(NamedTuple):
+    """A model that a workflow's node may call: the address of its predict call, whose path tells the protocol."""
+
+    id: str
+    url: str
+
+
+def _address(text: str) -> Address:
+    if text.startswith("unix:"):
+        if not text[5:]:
+            raise ValueError("write the socket's path after unix:")
+        return Address(path=text[5:])
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not host:port or unix:/path")
+    return Address(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 - what `:9080` is known to mean
+
+
+def _optional_address(text: str) -> Address | None:
+    return _address(text) if text else None
+
+
+def _upstream(text: str) -> Address:
+    if text.startswith("unix:"):
+        return _address(text)
+    parts = urlsplit(text)
+    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise ValueError(
+            f"{text!r} is not http://host:port or unix:/path (no path: requests are passed on as they are)"
+        )
+    return Address(parts.hostname, parts.port or 80)
+
+
+def _models(text: str) -> tuple[ModelServer, ...]:
+    servers = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, url = item.partition("=")
+        if not name or urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError(f"{item!r} is not id=http://host:port/path-of-its-predict-call")
+        servers.append(ModelServer(name, url))
+    if len({server.id for server in servers}) < len(servers):
+        raise ValueError("a model id stands twice")
+    return tuple(servers)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+
+
+def _header(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+", text):
+        raise ValueError(f"{text!r} is not a header's name")
+    return text.lower()
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError("must not be empty")
+    return Path(text)
+
+
+def _optional_path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _level(text: str) -> str:
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError(f"{text!r} is not one of debug, info, warning, error")
+    return text.lower()
+
+
+def _positive_bytes(text: str) -> int:
+    size = parse_bytes(text)
+    if size <= 0:
+        raise ValueError("must be more than 0")
+    return size
+
+
+def _setting(default: str, read: Callable[[str], Any], help: str, *, secret: bool = False) -> Any:  # noqa: A002, ANN401
+    """One row of the table; the default is text, read like any other, so that what the table shows is what holds."""
+    return dataclasses.field(
+        default_factory=lambda: read(default),
+        metadata={"default": default, "read": read, "help": help, "secret": secret},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, read. Sizes are bytes, durations seconds."""
+
+    upstream: Address = _setting(
+        "http://127.0.0.1:8080", _upstream, "the model server: `http://host:port` or `unix:/path`"
+    )
+    listen: Address = _setting(
+        "127.0.0.1:9080", _address, "where predict traffic comes in: `host:port` or `unix:/path`"
+    )
+    admin: Address = _setting("127.0.0.1:9901", _address, "the admin API and the page")
+    admin_token: str = _setting("", str, "token for the admin API; required when `admin` is not loopback", secret=True)
+    probes: Address | None = _setting("", _optional_address, "address that serves health and metrics only")
+    policies: Path = _setting("policies", _path, "folder of collectors and workflows, one YAML file each")
+    data: Path = _setting("data", _path, "folder of the database, the secret key and the sockets")
+    models: tuple[ModelServer, ...] = _setting(
+        "", _models, "models that workflows may call: `id=URL of its predict call`, separated by commas"
+    )
+    caller_header: str = _setting("X-Caller-Id", _header, "request header that names the caller")
+    keys: Path | None = _setting("", _optional_path, "YAML file of API key hashes and whose they are")
+    metadata_headers: tuple[str, ...] = _setting(
+        "content-type,user-agent,x-request-id,traceparent",
+        _names,
+        "request headers kept as an input's metadata, separated by commas",
+    )
+    max_body: int = _setting("8MiB", _positive_bytes, "largest request or answer body that is captured")
+    relay_memory: int = _setting("64MiB", _positive_bytes, "bytes of copies that the relay may hold")
+    queue_memory: int = _setting("64MiB", _positive_bytes, "bytes of exchanges that may wait in the engine")
+    retry_for: float = _setting(
+        "72h", parse_seconds, "how long a delivery or a model call is tried again before the job is a dead letter"
+    )
+    drain_delay: float = _setting("5s", parse_seconds, "after SIGTERM: how long new connections are still accepted")
+    grace: float = _setting("25s", parse_seconds, "after that: how long open exchanges may take to end")
+    log_level: str = _setting("info", _level, "`debug`, `info`, `warning` or `error`")
+
+
+class Row(NamedTuple):
+    """One setting as people see it."""
+
+    name: str
+    default: str
+    help: str
+    secret: bool
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+def rows() -> tuple[Row, ...]:
+    """The table, in order."""
+    return tuple(
+        Row(f.name, f.metadata["default"], f.metadata["help"], f.metadata["secret"])
+        for f in dataclasses.fields(Settings)
+    )
+
+
+def load(options: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Read settings; `options` are the command line's, by field name. Raises ConfigurationError with every fault."""
+    problems = [_unknown(name) for name in environment if _is_unknown(name)]
+    values: dict[str, Any] = {}
+    for field, row in zip(dataclasses.fields(Settings), rows(), strict=True):
+        text, where = _text_of(row, options, environment)
+        try:
+            values[row.name] = field.metadata["read"](text)
+        except ValueError as error:
+            problems.append(Problem(str(error), field=where))
+    if not problems:
+        settings = Settings(**values)
+        problems.extend(_across(settings))
+        if not problems:
+            return settings
+    raise ConfigurationError(problems)
+
+
+def _text_of(row: Row, options: Mapping[str, str], environment: Mapping[str, str]) -> tuple[str, str]:
+    if row.name in options:
+        return options[row.name], row.option
+    if row.variable in environment:
+        return environment[row.variable], row.variable
+    return row.default, row.option
+
+
+def _is_unknown(name: str) -> bool:
+    return name.startswith(PREFIX) and name not in {row.variable for row in rows()}
+
+
+def _unknown(name: str) -> Problem:
+    return Problem("no such setting: see `sidecar run --help`", field=name)
+
+
+def _across(settings: Settings) -> list[Problem]:
+    """Faults that no single setting shows."""
+    problems = []
+    if not settings.admin.is_loopback and not settings.admin_token:
+        message = f"{settings.admin} can be reached from outside: set {PREFIX}ADMIN_TOKEN or listen on 127.0.0.1"
+        problems.append(Problem(message, field="--admin"))
+    if settings.max_body > settings.relay_memory or settings.max_body > settings.queue_memory:
+        message = "must not be larger than relay_memory and queue_memory: nothing that large could be kept"
+        problems.append(Problem(message, field="--max-body"))
+    if settings.listen == settings.admin and settings.listen.port:
+        problems.append(Problem(f"{settings.admin} is already --listen", field="--admin"))
+    return problems
+
+
+def to_environment(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child process that reads the same settings."""
+    child = dict(environment)
+    for row in rows():
+        if row.name in options:
+            child[row.variable] = options[row.name]
+    return child
+
+
+def show(settings: Settings, name: str) -> str:
+    """A setting's value as a person would write it; a secret is masked."""
+    value = getattr(settings, name)
+    row = next(row for row in rows() if row.name == name)
+    if row.secret:
+        return "***" if value else ""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return format_seconds(value)
+    if isinstance(value, int):
+        return format_bytes(value)
+    if isinstance(value, tuple) and not isinstance(value, Address):
+        return ",".join(f"{item.id}={item.url}" if isinstance(item, ModelServer) else str(item) for item in value)
+    return str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def markdown_table() -> str:
+    """The table for the README; a test keeps the two equal."""
+    lines = ["| option | environment | default | what it is |", "|---|---|---|---|"]
+    for row in rows():
+        default = f"`{_cell(row.default)}`" if row.default else "–"
+        lines.append(f"| `{row.option}` | `{row.variable}` | {default} | {_cell(row.help)} |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The database: tables and sessions. Knows no policy, no workflow, no destination."""

@@ -1,0 +1,109 @@
+"""Sessions on the database, off the event loop.
+
+Owns the engine and two threads: one writes, one reads, so that a reader never waits for a commit and SQLite never sees
+two writers. Promises that what `write` returns from is on the disk (WAL, `synchronous=FULL`). A disk that is full
+raises CapacityError, so that the caller can shrink what it wants to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, event
+from sqlmodel import SQLModel
+
+from sidecar.errors import CapacityError
+from sidecar.store import tables
+
+T = TypeVar("T")
+_FULL = ("disk is full", "disk I/O error")
+
+
+def sqlite_url(data: Path) -> str:
+    """The default database in the data folder."""
+    return f"sqlite:///{data / 'sidecar.db'}"
+
+
+class Database:
+    """`write` and `read` run a function in one transaction, in a thread, and give back what it returns."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sqlalchemy.create_engine(url, pool_size=2, max_overflow=0)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin)
+        self._writer = ThreadPoolExecutor(1, "store-write")
+        self._reader = ThreadPoolExecutor(1, "store-read")
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Make the tables that are missing."""
+        await self.write(lambda connection: SQLModel.metadata.create_all(connection, tables=_ours()))
+
+    async def close(self) -> None:
+        """Wait for what is under way, then let go; safe twice."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._writer.shutdown)
+        await loop.run_in_executor(None, self._reader.shutdown)
+        self._engine.dispose()
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction. Raises CapacityError when the disk is full; nothing is then written."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on a consistent view; it must not write."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._look, work)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.connect().execution_options(sidecar_writes=True) as connection, connection.begin():
+                return work(connection)
+        except sqlalchemy.exc.OperationalError as error:
+            if any(sign in str(error.orig) for sign in _FULL):
+                raise CapacityError(f"the database's disk is full: {error.orig}") from error
+            raise
+
+    def _look(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection, connection.begin():
+            return work(connection)
+
+
+def _ours() -> list[sqlalchemy.Table]:
+    names = {
+        row.__tablename__
+        for row in (
+            tables.CollectorRow, tables.WorkflowRow, tables.SecretRow, tables.JobRow, tables.TallyRow, tables.InputRow
+        )
+    }  # fmt: skip
+    return [table for name, table in SQLModel.metadata.tables.items() if name in names]
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+    if isinstance(connection, sqlite3.Connection) or hasattr(connection, "isolation_level"):
+        connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """The driver's own transactions begin too late and cannot say that they will write."""
+    writes = connection.get_execution_options().get("sidecar_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

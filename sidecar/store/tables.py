@@ -1,0 +1,122 @@
+"""The tables, as SQLModel classes; hot writes use their `__table__` with SQLAlchemy Core.
+
+Owns the schema and nothing else. Times are seconds since the epoch (UTC) as floats; JSON columns hold text written by
+orjson. The ledger needs two tables only: a job that is pending or dead is a row of `job`, a job that has ended is one
+more in `tally`, and both change in the same transaction.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, LargeBinary, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+
+class CollectorRow(SQLModel, table=True):
+    """A collector as written; `body` is its JSON in the contract's shape."""
+
+    __tablename__ = "collector"
+
+    user_id: str = Field(primary_key=True)
+    app_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    body: str
+    managed_by: str = Field(index=True)
+    origin: str = ""
+    created_at: float = Field(index=True)
+
+
+class WorkflowRow(SQLModel, table=True):
+    """A workflow as written; `body` is its JSON in the contract's shape."""
+
+    __tablename__ = "workflow"
+
+    user_id: str = Field(primary_key=True)
+    app_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    body: str
+    managed_by: str = Field(index=True)
+    origin: str = ""
+    created_at: float = Field(index=True)
+
+
+class SecretRow(SQLModel, table=True):
+    """A secret, encrypted; `id` is the reference that is shown instead."""
+
+    __tablename__ = "secret"
+
+    id: str = Field(primary_key=True)
+    ciphertext: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: float
+
+
+class JobRow(SQLModel, table=True):
+    """One input for one collector, pending or dead. What has ended is counted in `tally` and gone from here."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        UniqueConstraint("exchange_id", "input_index", "collector", name="one_job_per_input_and_collector"),
+        Index("job_due", "state", "retry_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    exchange_id: str
+    """32 hexadecimal digits."""
+    input_index: int
+    collector: str = Field(index=True)
+    """The collector's key in the ledger."""
+    caller: str
+    model: str
+    version: str
+    state: str
+    input: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """The original input: JSON of `data.to_wire`."""
+    output: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """The model's output for this input: JSON of `data.to_wire`; null when it sent none."""
+    result: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """What the post-queue workflow gave, once it has run: it never runs twice for one job."""
+    details: str = "{}"
+    """JSON: what was known when the input was kept (sampling rate, HTTP status, latency, trace ids)."""
+    created_at: float
+    retry_at: float
+    attempts: int = 0
+    leased_by: str = ""
+    leased_until: float = 0.0
+    reason: str = ""
+    """Why it waits or is dead: a name that is counted."""
+    detail: str = ""
+    """The same in words, for a person."""
+
+
+class TallyRow(SQLModel, table=True):
+    """The durable half of the ledger: how many jobs of a collector have ended this way."""
+
+    __tablename__ = "tally"
+
+    collector: str = Field(primary_key=True)
+    verdict: str = Field(primary_key=True)
+    """`matched`, `filtered`, `delivered` or `dropped`."""
+    reason: str = Field(primary_key=True, default="")
+    count: int = 0
+
+
+class InputRow(SQLModel, table=True):
+    """An input in the embedded app."""
+
+    __tablename__ = "input"
+    __table_args__ = (Index("input_newest", "user_id", "app_id", "created_at", "id"),)
+
+    user_id: str = Field(primary_key=True)
+    app_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """JSON of `data.to_wire`, less the content of an image, video or audio."""
+    content: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """That content."""
+    media_type: str = ""
+    dataset_ids: str = "[]"
+    collector: str = Field(default="", index=True)
+    """The collector's key when a collector posted it, else blank."""
+    caller: str = ""
+    model: str = ""
+    version: str = ""
+    created_at: float
