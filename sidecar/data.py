@@ -18,6 +18,7 @@ from sidecar.errors import ConfigurationError, Problem
 
 Json = dict[str, Any]
 T = TypeVar("T")
+_BOX = ("top_row", "left_col", "bottom_row", "right_col")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,7 @@ def _media_to_wire(media: Media) -> Json:
 def _region_to_wire(region: Region) -> Json:
     wire: Json = {"id": region.id} if region.id else {}
     if region.box is not None:
-        names = ("top_row", "left_col", "bottom_row", "right_col")
-        wire["region_info"] = {"bounding_box": dict(zip(names, region.box, strict=True))}
+        wire["region_info"] = {"bounding_box": dict(zip(_BOX, region.box, strict=True))}
     if region.concepts:
         wire["data"] = {"concepts": concepts_to_wire(region.concepts)}
     return wire
@@ -290,14 +290,20 @@ def _concept_from_wire(value: object, where: str) -> Concept:
 
 def _region_from_wire(value: object, where: str) -> Region:
     source = _object(value, where)
-    box = (source.get("region_info") or {}).get("bounding_box")
-    names = ("top_row", "left_col", "bottom_row", "right_col")
-    corners = None if box is None else [_number(box.get(name, 0.0), f"{where}.{name}") for name in names]
+    info = _object(source.get("region_info") or {}, f"{where}.region_info")
     return Region(
         id=_string(source, "id", where),
-        box=None if corners is None else (corners[0], corners[1], corners[2], corners[3]),
-        concepts=_each(source.get("data") or {}, "concepts", f"{where}.data", _concept_from_wire),
+        box=_optional(info, "bounding_box", f"{where}.region_info", _box_from_wire),
+        concepts=_each(
+            _object(source.get("data") or {}, f"{where}.data"), "concepts", f"{where}.data", _concept_from_wire
+        ),
     )
+
+
+def _box_from_wire(value: object, where: str) -> tuple[float, float, float, float]:
+    source = _object(value, where)
+    top, left, bottom, right = (_number(source.get(name, 0.0), f"{where}.{name}") for name in _BOX)
+    return (top, left, bottom, right)
 
 
 def _embedding_from_wire(value: object, where: str) -> Embedding:
@@ -317,6 +323,9 @@ def _geo_from_wire(value: object, where: str) -> GeoPoint:
 
 def _tensor_from_wire(value: object, where: str) -> Tensor:
     source = _object(value, where)
+    shape = source.get("shape") or []
+    if not isinstance(shape, list) or not all(isinstance(length, int) for length in shape):
+        raise _fail(f"{where}.shape", "a list of integers", shape)
     content = source.get("value")
     if isinstance(content, dict) and set(content) == {"base64"}:
         content = _decode(content["base64"], f"{where}.value.base64")
@@ -324,7 +333,7 @@ def _tensor_from_wire(value: object, where: str) -> Tensor:
         value=content,
         name=_string(source, "name", where),
         datatype=_string(source, "datatype", where),
-        shape=tuple(int(length) for length in source.get("shape") or ()),
+        shape=tuple(shape),
     )
 
 

@@ -1,0 +1,84 @@
+"""The command line: one small file a command, imported only when it is asked for, so that the relay stays small."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from sidecar import __version__, settings
+from sidecar.errors import ConfigurationError
+
+EXIT_CONFIGURATION = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the process's exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return _run(given.command, given)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"sidecar: {problem}\n")
+        return EXIT_CONFIGURATION
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(command: str, given: argparse.Namespace) -> int:
+    # each command's modules are imported here and not above: `run` is the relay and must not carry what others need
+    if command == "run":
+        from sidecar.app.relay import run_relay
+
+        return run_relay(_options(given), os.environ)
+    if command == "engine":
+        from sidecar.app.engine import run_engine
+
+        return run_engine(_load(given), given.link_fd)
+    if command == "check":
+        from sidecar.cli.check import check
+
+        return check(_options(given), os.environ)
+    if command == "status":
+        from sidecar.cli.status import status
+
+        return status(_load(given))
+    from sidecar.cli.demo import run_demo
+
+    return run_demo(once=given.once)
+
+
+def _options(given: argparse.Namespace) -> dict[str, str]:
+    """The settings that were given on the command line, by field name."""
+    return {row.name: value for row in settings.rows() if (value := getattr(given, row.name, None)) is not None}
+
+
+def _load(given: argparse.Namespace) -> settings.Settings:
+    environment: Mapping[str, str] = os.environ
+    return settings.load(_options(given), environment)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sidecar", description="Collects the inputs of models in production.")
+    parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("run", "stand between clients and a model server, and collect"),
+        ("check", "read settings and policies, show every fault with file and line"),
+        ("status", "show the ledger of a running sidecar"),
+    ):
+        _add_settings(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    demo = commands.add_parser("demo", help="see it work: a real model, real traffic, a collector, a page")
+    demo.add_argument("--once", action="store_true", help="end by itself; exit 0 when everything is accounted for")
+    engine = commands.add_parser("engine")  # the relay's child: without help, it is not listed
+    engine.add_argument("--link-fd", type=int, required=True)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    for row in settings.rows():
+        default = f" [{row.default}]" if row.default else ""
+        text = f"{row.help}{default} ({row.variable})".replace("%", "%%")
+        command.add_argument(row.option, dest=row.name, metavar="VALUE", help=text)

@@ -40,8 +40,9 @@ def parse_seconds(text: str) -> float:
 
 
 def format_seconds(seconds: float) -> str:
-    """The shortest exact form: 259200 → 72h, 0.25 → 250ms."""
+    """The shortest form, exact to the millisecond: 259200 → 72h, 0.25 → 250ms."""
     for unit, length in (("h", 3600), ("m", 60)):
         if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
+            return f"{int(seconds // length)}{unit}"
+    milliseconds = round(seconds * 1000)
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"

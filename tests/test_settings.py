@@ -1,0 +1,105 @@
+"""One table: every option, variable and default is read from it, and every fault is found at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar import settings
+from sidecar.errors import ConfigurationError
+from sidecar.settings import Address, ModelServer
+
+
+def problems_of(options: dict[str, str], environment: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(options, environment or {})
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_defaults_are_a_working_loopback_sidecar() -> None:
+    loaded = settings.load({}, {})
+    assert loaded.upstream == Address("127.0.0.1", 8080)
+    assert loaded.admin.is_loopback
+    assert loaded.relay_memory == 64 * 1024**2
+    assert loaded.retry_for == 72 * 3600
+
+
+def test_an_option_wins_over_the_environment_which_wins_over_the_default() -> None:
+    environment = {"SIDECAR_LISTEN": "0.0.0.0:1", "SIDECAR_DATA": "/from/environment"}
+    loaded = settings.load({"listen": ":2"}, environment)
+    assert loaded.listen == Address("0.0.0.0", 2)
+    assert loaded.data == Path("/from/environment")
+
+
+def test_a_child_reads_the_same_settings() -> None:
+    options = {"listen": "127.0.0.1:5", "models": "a=http://h/v1/models/a:predict"}
+    environment = {"SIDECAR_DATA": "/d", "PATH": "/bin"}
+    child = settings.to_environment(options, environment)
+    assert settings.load({}, child) == settings.load(options, environment)
+
+
+def test_every_fault_is_named_at_once_with_where_it_was_written() -> None:
+    said = problems_of({"listen": "nowhere", "max_body": "much"}, {"SIDECAR_UPSTREAM": "ftp://x", "SIDECAR_TYPO": "1"})
+    assert len(said) == 4
+    for place in ("--listen: 'nowhere'", "--max-body: 'much'", "SIDECAR_UPSTREAM: 'ftp://x'", "SIDECAR_TYPO: no such"):
+        assert any(text.startswith(place) for text in said), place
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("upstream", "http://model:1/path"),
+        ("upstream", "model:1"),
+        ("listen", "unix:"),
+        ("listen", "host:99999"),
+        ("models", "digits"),
+        ("models", "a=http://h/x,a=http://h/y"),
+        ("caller_header", "two words"),
+        ("log_level", "loud"),
+        ("max_body", "0"),
+        ("grace", "soon"),
+        ("policies", ""),
+    ],
+)
+def test_a_bad_value_is_refused_naming_the_option(option: str, value: str) -> None:
+    (said,) = problems_of({option: value})
+    assert said.startswith("--" + option.replace("_", "-"))
+
+
+def test_an_admin_address_that_can_be_reached_from_outside_needs_a_token() -> None:
+    (said,) = problems_of({"admin": "0.0.0.0:9901"})
+    assert "SIDECAR_ADMIN_TOKEN" in said
+    assert settings.load({"admin": "0.0.0.0:9901"}, {"SIDECAR_ADMIN_TOKEN": "t"}).admin.port == 9901
+
+
+def test_a_body_larger_than_the_memory_for_copies_is_refused() -> None:
+    (said,) = problems_of({"max_body": "65MiB"})
+    assert "relay_memory" in said
+
+
+def test_values_are_read_into_what_they_are() -> None:
+    loaded = settings.load(
+        {
+            "upstream": "unix:/run/model.sock",
+            "listen": "[::1]:8",
+            "models": "second=http://h:1/v1/models/second:predict",
+            "metadata_headers": "X-A, x-b",
+        },
+        {},
+    )
+    assert loaded.upstream == Address(path="/run/model.sock")
+    assert (loaded.listen.host, str(loaded.listen)) == ("::1", "[::1]:8")
+    assert loaded.models == (ModelServer("second", "http://h:1/v1/models/second:predict"),)
+    assert loaded.metadata_headers == ("x-a", "x-b")
+
+
+def test_what_is_shown_reads_back_as_the_same_and_hides_secrets() -> None:
+    options = {"admin_token": "hush", "drain_delay": "250ms", "relay_memory": "128MiB"}
+    loaded = settings.load(options, {})
+    shown = {row.name: settings.show(loaded, row.name) for row in settings.rows()}
+    assert shown["admin_token"] == "***"
+    assert shown["drain_delay"] == "250ms"
+    shown["admin_token"] = "hush"
+    shown["upstream"] = f"http://{shown['upstream']}"
+    assert settings.load(shown, {}) == loaded
