@@ -88,9 +88,9 @@ class Events:
         self.counters.add("sidecar_policy_changes_total", action=action, kind=kind)
         self._log.info("policy changed", action=action, kind=kind, ids=keys)
 
-    def operator_failed(self, collector: str, node: str, error: str) -> None:
+    def operator_failed(self, collector: str, error: str) -> None:
         self.counters.add("sidecar_operator_failures_total", collector=collector)
-        self._log.warning("operator failed", collector=collector, node=node, error=error)
+        self._log.warning("operator failed", collector=collector, error=error)
 
     def model_called(self, model: str, outcome: str) -> None:
         self.counters.add("sidecar_model_calls_total", model=model, outcome=outcome)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from sidecar import frame
 from sidecar.capture.arrival import Arrival
@@ -150,8 +150,7 @@ class Connection(asyncio.Protocol):
         self._sequence = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._receiver.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

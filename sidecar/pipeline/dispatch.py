@@ -1,8 +1,9 @@
 """Durable queue → post-queue workflow → delivery: the second half of an input's way.
 
-Owns the order. Leases what is due, runs each job's post-queue workflow at most once (its result is stored with the job),
-posts in batches, and settles every job by the answer. One collector's slow destination holds up no other: while a
-collector has a batch under way, no more of its jobs are leased. Waits for events, never polls.
+Owns the order. Leases what is due, runs each job's post-queue workflow at most once (its result is stored with the
+job), posts in batches, and settles every job by the answer. One collector's slow destination holds up no other: while
+a collector has a batch under way, no more of its jobs are leased. Waits for events, never polls. A lease that cannot
+be settled, as the database failed, runs out by itself; its job is posted again under the same id, which is harmless.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from sidecar.workflow.run import Dropped, Filtered, Item, Kept, ModelRequest, Ve
 LEASE_LIMIT = 512
 LEASE_SECONDS = 300.0
 WORKFLOWS_AT_ONCE = 16
+
+
+_NO_POLICY = ("policy_broken", "the collector's workflow cannot run: see the problems of its policy")
 
 
 class Ready(NamedTuple):
@@ -71,12 +75,13 @@ class Dispatch:
         """Work until cancelled."""
         while True:
             self._queue.wake.clear()
-            jobs = await self._queue.lease(LEASE_LIMIT, LEASE_SECONDS, except_collectors=tuple(self._busy))
-            for collector, group in _by_collector(jobs).items():
-                self._busy.add(collector)
-                self._batches.start(self._work(collector, group), f"dispatch {collector}")
-            if not jobs:
-                await self._wait()
+            try:
+                seconds = await self._start_what_is_due()
+            except TransientError as error:  # the database: said where it failed
+                seconds = error.retry_after_seconds
+            if seconds != 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._queue.wake.wait(), seconds)
 
     async def stop(self, grace_seconds: float) -> None:
         """Let the batches under way end, then cut them: their jobs stay in the queue. Safe twice."""
@@ -84,29 +89,31 @@ class Dispatch:
             await asyncio.wait_for(self._batches.drained(), grace_seconds)
         await self._batches.stop()
 
-    async def _wait(self) -> None:
-        due = await self._queue.next_due(except_collectors=tuple(self._busy))
-        seconds = None if due is None else max(0.0, due - self._clock.now())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._queue.wake.wait(), seconds)
+    async def _start_what_is_due(self) -> float | None:
+        """Start work on due jobs; gives the seconds until there will be more, None when only an event can tell."""
+        jobs = await self._queue.lease(LEASE_LIMIT, LEASE_SECONDS, busy=tuple(self._busy))
+        for collector, group in _by_collector(jobs).items():
+            self._busy.add(collector)
+            self._batches.start(self._work(collector, group), f"dispatch {collector}")
+        if jobs:
+            return 0.0
+        due = await self._queue.next_due(busy=tuple(self._busy))
+        return None if due is None else max(0.0, due - self._clock.now())
 
     async def _work(self, collector: str, jobs: Sequence[Job]) -> None:
         try:
             policy = self._plan().policies.get(collector)
             if policy is None:
-                await self._queue.settle([self._without_policy(job) for job in jobs])
+                await self._queue.settle([self._later(job, *_NO_POLICY) for job in jobs])
                 return
+            destination = self._destination_of(policy)
             ready, settled = await self._through_workflow(policy, jobs)
             await self._queue.settle(settled)
-            destination = self._destination_of(policy)
             for start in range(0, len(ready), destination.max_batch):
                 await self._deliver(policy, destination, ready[start : start + destination.max_batch])
         finally:
             self._busy.discard(collector)
             self._queue.wake.set()
-
-    def _without_policy(self, job: Job) -> Settlement:
-        return self._later(job, "policy_broken", "the collector's workflow cannot run: see the policy's problems", None)
 
     async def _through_workflow(self, policy: Policy, jobs: Sequence[Job]) -> tuple[list[Ready], list[Settlement]]:
         done = await asyncio.gather(*(self._process(policy, job) for job in jobs))
@@ -153,12 +160,12 @@ class Dispatch:
             return later._replace(result=item.result)
         return Settlement(item.job, values.Rejected(outcome.reason, outcome.detail), item.result)
 
-    def _later(self, job: Job, reason: str, detail: str, after_seconds: float | None) -> Settlement:
+    def _later(self, job: Job, reason: str, detail: str, after_seconds: float | None = None) -> Settlement:
         """Another try later, or the end of trying when the job has waited for as long as the settings say."""
         now = self._clock.now()
         at = retry_at(job.attempts, now, after_seconds, f"{job.exchange_id}:{job.input_index}:{job.collector}")
-        if at - job.created_at > self._retry_for_seconds:
-            return Settlement(job, values.Rejected(reason, f"gave up after {job.attempts + 1} tries: {detail}"))
+        if at - job.queued_at > self._retry_for_seconds:
+            return Settlement(job, values.Rejected(reason, f"gave up after {job.attempts} tries: {detail}"))
         return Settlement(job, values.Retry(at, reason, detail))
 
 

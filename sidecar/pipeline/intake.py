@@ -112,7 +112,7 @@ class Intake:
 
     def _candidates(self, plan: Plan, captured: Captured) -> list[Candidate]:
         arrival = captured.arrival
-        if not plan.matcher.knows(arrival.route.model):
+        if arrival.route.model not in plan.index.models:
             return []
         call = self._decode(captured)
         exchange_id = arrival.exchange.id
@@ -133,19 +133,22 @@ class Intake:
 
     async def _consider_asking(self, captured: Captured, candidates: list[Candidate], *, may_ask: bool = True) -> None:
         record = Record([], Counter())
-        verdicts = [
-            (await self._judge_asking(candidate) if may_ask else _TOO_MANY) if _asks_a_model(candidate)
-            else _judge(candidate)
-            for candidate in candidates
-        ]  # fmt: skip
-        self._add(record, captured, candidates, verdicts)
+        try:
+            verdicts = [await self._judge_asking(candidate, may_ask=may_ask) for candidate in candidates]
+            self._add(record, captured, candidates, verdicts)
+        except Exception as error:  # noqa: BLE001 - as in _take
+            self._events.capture_failed("intake", error)
+            captured.lost("capture_failed")
+            return
         await self._record(record.kept, record.counts)
         captured.taken()
 
-    async def _judge_asking(self, candidate: Candidate) -> Verdict:
+    async def _judge_asking(self, candidate: Candidate, *, may_ask: bool) -> Verdict:
         graph = candidate.policy.pre_queue
-        if graph is None or not _is_sampled(candidate):
+        if graph is None or not graph.models or not _is_sampled(candidate):
             return _judge(candidate)
+        if not may_ask:
+            return _TOO_MANY
         try:
             return await finish(run(graph, candidate.item, "$output"), self._ask)
         except SidecarError as error:

@@ -15,9 +15,9 @@ import aiohttp
 import tenacity
 
 from sidecar.data import Data
-from sidecar.errors import ConfigurationError, PermanentError, Problem, SidecarError, TransientError
+from sidecar.errors import ConfigurationError, Problem, SidecarError, TransientError
 from sidecar.events import Events
-from sidecar.protocol.registry import decode_answer, encode_request
+from sidecar.protocol.model_call import MEDIA_TYPE, decode_answer, encode_request
 from sidecar.protocol.routes import Route, recognise
 from sidecar.settings import ModelServer
 from sidecar.workflow.run import ModelRequest, Verdict
@@ -76,17 +76,16 @@ class ModelServers:
 
     async def _post(self, server: ModelServer, route: Route, data: Data) -> Data:
         body = encode_request(route.protocol, [data])
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": MEDIA_TYPE}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         try:
             async with self._session.post(server.url, data=body, headers=headers, timeout=timeout) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise TransientError(f"model {server.id!r} at {server.url}: {error or type(error).__name__}") from error
-        answers = decode_answer(route.protocol, response.status, content, 1)
-        if len(answers) != 1:
-            raise PermanentError(f"model {server.id!r} gave {len(answers)} answers to one input")
-        return answers[0]
+            raise TransientError(
+                f"model {server.id!r} at {server.url}: {str(error) or type(error).__name__}"
+            ) from error
+        return decode_answer(route.protocol, response.status, content, 1)[0]
 
 
 async def finish(steps: Steps, ask: Callable[[ModelRequest], Awaitable[Data]]) -> Verdict:

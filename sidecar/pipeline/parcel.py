@@ -1,9 +1,9 @@
 """What is posted: the original input, the workflow's output, or the one with the other attached. Pure.
 
-With no post-queue workflow the input is posted as it is; with one, its output; with `keep_input` (*ours*) the input with
-that output attached. `collect_outputs` attaches the model's original predictions. What is attached adds its concepts and
-regions to the input's; where two name the same concept, the workflow's stands. All that was attached is also kept whole
-in the metadata, under `model_output` and `workflow_output`, so that nothing is lost in the merge.
+With no post-queue workflow the input is posted as it is; with one, its output; with `keep_input` (*ours*) the input
+with that output attached. `collect_outputs` attaches the model's original predictions. What is attached adds its
+concepts and regions to the input's; where two name the same concept, the workflow's stands. All that was attached is
+also kept whole in the metadata, under `model_output` and `workflow_output`, so that nothing is lost in the merge.
 """
 
 from __future__ import annotations

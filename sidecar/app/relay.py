@@ -1,0 +1,107 @@
+"""The relay: forwards, copies what is wanted, and keeps an engine running beside it.
+
+Promises that it listens before any engine is ready, that no fault of the engine stops it, and that SIGTERM takes the
+steps of the design in order: not ready, accept a while longer, let open exchanges end, flush, let the engine drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+
+from sidecar.app.loop import run_loop
+from sidecar.events import Events
+from sidecar.kit import logs
+from sidecar.kit.tasks import Tasks
+from sidecar.proxy.child import EngineProcess
+from sidecar.proxy.counts import Counts
+from sidecar.proxy.engine_socket import engine_socket_path, listen_for_engine
+from sidecar.proxy.link import Link
+from sidecar.proxy.probes import Probes
+from sidecar.proxy.server import RelayServer
+from sidecar.settings import Settings, load, to_environment
+
+ENGINE_GRACE_SECONDS = 15.0
+
+
+def run_relay(options: Mapping[str, str], environment: Mapping[str, str]) -> int:
+    """Run until SIGTERM or Ctrl-C; gives the exit code. Raises ConfigurationError before anything is started."""
+    settings = load(options, environment)
+    events = Events(logs.configure(settings.log_level, process="relay"))
+    with contextlib.closing(listen_for_engine(settings.data)) as listening:
+        return run_loop(_serve(settings, to_environment(options, environment), events, listening))
+
+
+async def _serve(settings: Settings, environment: Mapping[str, str], events: Events, listening: socket.socket) -> int:
+    async with _Process(settings, environment, events, listening).running() as process:
+        await process.stopped()
+    return 0
+
+
+class _Process:
+    """All parts of the relay's process, joined."""
+
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], events: Events, listening: socket.socket
+    ) -> None:
+        self._settings = settings
+        self._events = events
+        self._tasks = Tasks(events.task_failed)
+        self._stopping = asyncio.Event()
+        self._is_announced = False
+        self._counts = Counts()
+        self._link = Link(engine_socket_path(settings.data), self._counts, events)
+        self._server = RelayServer(settings, self._link, events, self._counts)
+        self._probes = Probes(lambda: self._server.is_ready, self._link.metrics, self._counts.as_dict)
+        command = (sys.executable, "-m", "sidecar", "engine", "--link-fd", str(listening.fileno()))
+        self._engine = EngineProcess(command, environment, (listening.fileno(),), events, self._engine_is_ready)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[_Process]:
+        """Start everything, bottom-up; what was started is stopped top-down, also when a later part fails."""
+        async with contextlib.AsyncExitStack() as parts:
+            parts.push_async_callback(self._tasks.stop)
+            await self._link.start()
+            parts.push_async_callback(self._link.stop)
+            await self._server.start()
+            parts.push_async_callback(self._server.stop)
+            if self._settings.probes is not None:
+                await self._probes.start(self._settings.probes)
+                parts.push_async_callback(self._probes.stop)
+            self._tasks.start(self._engine.run(), "engine")
+            self._listen_to_signals()
+            gc.freeze()  # what start-up made stays: the collector need not walk it while traffic waits
+            yield self
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._stopping.is_set():
+            self._engine.kill()
+            os._exit(128 + number)  # the second one means now
+        self._events.stopping(number.name)
+        self._stopping.set()
+
+    def _engine_is_ready(self, said: str) -> None:
+        """Tell whoever started us where everything is, once: the first engine's word for the admin's address."""
+        if not self._is_announced:
+            self._is_announced = True
+            sys.stdout.write(f"ready listen={self._server.address} {said}\n")
+            sys.stdout.flush()
+
+    async def stopped(self) -> None:
+        """Wait for a signal, then drain: traffic first, then what the engine still has."""
+        await self._stopping.wait()
+        await self._server.drain()
+        await self._link.stop()
+        await self._engine.stop(ENGINE_GRACE_SECONDS)
+        self._events.stopped()

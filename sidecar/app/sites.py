@@ -1,0 +1,17 @@
+"""Opens an address for one of aiohttp's servers and says where it really is: port 0 takes any free one."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar.settings import Address
+
+
+async def listen(runner: web.AppRunner, address: Address) -> str:
+    """Start serving `runner` at `address`; gives the bound address as people write it. Raises OSError."""
+    if address.path:
+        await web.UnixSite(runner, address.path).start()
+        return str(address)
+    await web.TCPSite(runner, address.host, address.port).start()
+    host, port = runner.addresses[0][:2]
+    return str(Address(host, port))

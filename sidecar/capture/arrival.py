@@ -1,0 +1,127 @@
+"""An exchange as it enters the engine's queue: its route, its caller, and what its inputs' metadata will say.
+
+Here heads end: what goes on are the few headers that decoding needs, and as metadata those on the allow-list. Promises
+that no credential passes, neither in a header (allow-listed or not) nor in the query.
+
+Metadata of every input: `headers` {allow-listed and trace ids}, `query` {first value by name}, `path`, `caller`,
+`model`, `version` (the path's, else the answer's), `status` (0 without an answer), `latency_ms`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from sidecar.capture.caller import Callers
+from sidecar.exchange import Exchange, Head, Message, read_head
+from sidecar.protocol.call import Call
+from sidecar.protocol.decode import decode
+from sidecar.protocol.openinference import BINARY_HEADER
+from sidecar.protocol.routes import Route, recognise
+
+TRACE_HEADERS = frozenset(("traceparent", "x-request-id", "ce-id", "inferenceid", "x-amzn-sagemaker-inference-id"))
+_DECODING_HEADERS = frozenset(("content-type", "content-encoding", BINARY_HEADER))
+_CREDENTIAL = re.compile(
+    r"auth|cookie|token|secret|passw|pwd|credential|session|signature|subscription-key|x-amz-|x-goog-"
+    r"|(?:^|[-_.])(?:key|apikey|sig|jwt)(?:$|[-_.])",
+    re.IGNORECASE,
+)
+_OBJECTS_BYTES = 2048
+"""What an arrival weighs in memory besides its bodies, roughly."""
+
+
+class Arrival(NamedTuple):
+    """A predict call on its way to matching. The heads inside `exchange` are blank."""
+
+    exchange: Exchange
+    route: Route
+    caller: str
+    metadata: dict[str, Any]
+    request_head: Head
+    response_head: Head | None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Caller, model and version: what the queue is fair between."""
+        return self.caller, self.route.model, self.route.version
+
+    @property
+    def size_bytes(self) -> int:
+        return self.exchange.size_bytes + _OBJECTS_BYTES
+
+
+def read_arrival(exchange: Exchange, callers: Callers, metadata_headers: Collection[str]) -> Arrival | None:
+    """The arrival of `exchange`; None when it is no predict call. `metadata_headers` are names in lower case."""
+    request, response = exchange.request, exchange.response
+    head = read_head(request.head)
+    route = recognise(head.start[0].encode("latin-1"), head.target.encode("latin-1"))
+    if route is None:
+        return None
+    caller = callers.resolve(head)
+    answer = None if response is None else read_head(response.head)
+    path, _, query = head.target.partition("?")
+    return Arrival(
+        Exchange(
+            exchange.id,
+            exchange.started_at,
+            exchange.latency_seconds,
+            Message(b"", request.body),
+            None if response is None else Message(b"", response.body),
+            exchange.response_is_whole,
+        ),
+        route,
+        caller,
+        {
+            "headers": _kept(head, _kept_names(tuple(metadata_headers))),
+            "query": _query(query) if query else {},
+            "path": path if path.startswith("/") else "/" + path.split("/", 3)[-1],
+            "caller": caller,
+            "model": route.model,
+            "version": route.version,
+            "status": 0 if answer is None else answer.status,
+            "latency_ms": round(exchange.latency_seconds * 1000, 3),
+        },
+        _for_decoding(head),
+        None if answer is None else _for_decoding(answer),
+    )
+
+
+def decode_arrival(arrival: Arrival) -> Call:
+    """The call in `arrival`. Never raises; see `protocol.decode`."""
+    return decode(arrival.route, arrival.exchange, arrival.request_head, arrival.response_head, arrival.metadata)
+
+
+def is_credential(name: str) -> bool:
+    """True if a header or query field of this name may hold a credential; when in doubt it does."""
+    return _CREDENTIAL.search(name) is not None
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_names(metadata_headers: tuple[str, ...]) -> frozenset[str]:
+    return TRACE_HEADERS.union(name for name in metadata_headers if not is_credential(name))
+
+
+def _kept(head: Head, names: frozenset[str]) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for name, value in head.headers:
+        if name in names and name not in kept:
+            kept[name] = value
+    return kept
+
+
+def _query(query: str) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if not is_credential(unquote(name)):
+            kept.setdefault(name, value)
+    return kept
+
+
+def _for_decoding(head: Head) -> Head:
+    """The head less its target and every header that decoding does not read."""
+    first, second, third = head.start
+    start = (first, "", third) if second[:1] in ("/", "h") else head.start
+    return Head(start, tuple([pair for pair in head.headers if pair[0] in _DECODING_HEADERS]))

@@ -1,0 +1,131 @@
+"""The async queue between the link and matching, keyed by caller and model version.
+
+Promises: never more than `limit_bytes` of entries; `put` never waits; keys are served in turn, so that one loud caller
+does not delay the others; when full, the key that holds the most bytes pays; every entry that went in comes out once or
+is counted as lost once; a key that drained leaves nothing behind. For one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _Lane(Generic[T]):
+    """One key's entries, oldest first."""
+
+    __slots__ = ("entries", "size_bytes")
+
+    def __init__(self) -> None:
+        self.entries: deque[tuple[T, int]] = deque()
+        self.size_bytes = 0
+
+
+class KeyedQueue(Generic[T]):
+    """Entries of type T under any hashable key."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._lanes: OrderedDict[Hashable, _Lane[T]] = OrderedDict()
+        self._largest_first: list[tuple[int, int, Hashable]] = []
+        self._puts = 0
+        self._count = 0
+        self._size_bytes = 0
+        self._is_closed = False
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    @property
+    def keys(self) -> int:
+        """How many keys hold entries."""
+        return len(self._lanes)
+
+    def put(self, key: Hashable, item: T, size_bytes: int) -> Sequence[T]:
+        """Add `item` and return the entries that were lost for it, itself included; a closed queue loses it.
+
+        When full, the key that holds the most bytes loses its oldest entry; when that key is the newcomer's own, the
+        newcomer is lost instead.
+        """
+        if self._is_closed:
+            return (item,)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane()
+        lane.entries.append((item, size_bytes))
+        self._resize(lane, size_bytes, 1)
+        self._rank(key, lane)
+        self._changed.set()
+        return self._shrink(key) if self._size_bytes > self._limit_bytes else ()
+
+    async def get_batch(self, max_items: int) -> list[T]:
+        """Up to `max_items` entries, one of each key in turn; waits for the first. Empty: closed and drained."""
+        while not self._lanes:
+            if self._is_closed:
+                return []
+            self._changed.clear()
+            await self._changed.wait()
+        batch: list[T] = []
+        while self._lanes and len(batch) < max_items:
+            key, lane = next(iter(self._lanes.items()))
+            item, size_bytes = lane.entries.popleft()
+            self._resize(lane, -size_bytes, -1)
+            if lane.entries:
+                self._lanes.move_to_end(key)
+            else:
+                del self._lanes[key]
+            batch.append(item)
+        return batch
+
+    def close(self) -> None:
+        """Take nothing more in; what is left can still be got."""
+        self._is_closed = True
+        self._changed.set()
+
+    def _resize(self, lane: _Lane[T], size_bytes: int, count: int) -> None:
+        lane.size_bytes += size_bytes
+        self._size_bytes += size_bytes
+        self._count += count
+
+    def _shrink(self, newcomer: Hashable) -> list[T]:
+        """Back to the limit at the cost of the largest keys; ends with the newcomer if its key is the largest."""
+        lost: list[T] = []
+        while self._size_bytes > self._limit_bytes:
+            key = self._largest()
+            lane = self._lanes[key]
+            item, size_bytes = lane.entries.pop() if key == newcomer else lane.entries.popleft()
+            self._resize(lane, -size_bytes, -1)
+            if not lane.entries:
+                del self._lanes[key]
+            lost.append(item)
+        return lost
+
+    def _rank(self, key: Hashable, lane: _Lane[T]) -> None:
+        """Note a key's growth. A shrunken key keeps its old, too high rank until `_largest` meets it."""
+        self._puts += 1
+        heapq.heappush(self._largest_first, (-lane.size_bytes, self._puts, key))
+        if len(self._largest_first) > 2 * len(self._lanes) + 64:
+            self._largest_first = [(-lane.size_bytes, n, key) for n, (key, lane) in enumerate(self._lanes.items())]
+            heapq.heapify(self._largest_first)
+
+    def _largest(self) -> Hashable:
+        """The key that holds the most bytes; the queue must not be empty."""
+        while True:
+            rank, order, key = self._largest_first[0]
+            lane = self._lanes.get(key)
+            if lane is None:
+                heapq.heappop(self._largest_first)
+            elif lane.size_bytes == -rank:
+                return key
+            else:
+                heapq.heapreplace(self._largest_first, (-lane.size_bytes, order, key))

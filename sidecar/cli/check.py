@@ -1,0 +1,82 @@
+"""`sidecar check`: settings and policies, every fault at once with file and line. Starts and changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from rich.console import Console
+from rich.table import Table
+
+from sidecar.capture.caller import read_keys
+from sidecar.collector import Collector, Workflow
+from sidecar.delivery.registry import check_options
+from sidecar.errors import ConfigurationError, Problem
+from sidecar.pipeline.models import route_of
+from sidecar.policy.checks import Judges, Outcome, Snapshot, settle
+from sidecar.policy.files import read_folder
+from sidecar.settings import Settings, load
+from sidecar.workflow.graph import compile_workflow
+
+EXIT_FAULTS = 2
+
+
+def check(options: Mapping[str, str], environment: Mapping[str, str]) -> int:
+    """Print what was found; exit 0 when it is all good, 2 when anything is not."""
+    settings = load(options, environment)
+    problems = _problems_of(settings)
+    outcome = Outcome((), (), ())
+    try:
+        outcome = _policies(settings)
+    except ConfigurationError as error:
+        problems.extend(error.problems)
+    problems.extend(outcome.problems)
+    for problem in problems:
+        sys.stderr.write(f"{problem}\n")
+    if problems:
+        sys.stderr.write(f"{len(problems)} fault{'s' if len(problems) > 1 else ''}\n")
+        return EXIT_FAULTS
+    console = Console()
+    console.print(_table(outcome.collectors, outcome.workflows))
+    return 0
+
+
+def _problems_of(settings: Settings) -> list[Problem]:
+    """Faults that show only once a setting is looked into."""
+    problems: list[Problem] = []
+    looks: list[Callable[[], object]] = [partial(route_of, server) for server in settings.models]
+    if settings.keys is not None:
+        looks.append(partial(read_keys, settings.keys))
+    for look in looks:
+        try:
+            look()
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+    return problems
+
+
+def _policies(settings: Settings) -> Outcome:
+    models = {server.id for server in settings.models}
+    judges = Judges(lambda workflow: compile_workflow(workflow, models), check_options)
+    return settle(read_folder(settings.policies), Snapshot(), judges)
+
+
+def _table(collectors: tuple[Collector, ...], workflows: tuple[Workflow, ...]) -> Table:
+    title = f"{len(collectors)} collectors, {len(workflows)} workflows, no fault"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("collector", "state", "model", "version", "caller", "pre-queue", "post-queue", "destination"):
+        table.add_column(name, overflow="fold")
+    for each in collectors:
+        sampled = "" if each.pre_queue_random_sample is None else f"{each.pre_queue_random_sample:.0%} sample"
+        table.add_row(
+            each.key,
+            "active" if each.is_active else "inactive",
+            each.source.model_id,
+            each.source.model_version_id or "any",
+            each.source.caller_user_id or "any",
+            " + ".join(filter(None, (sampled, each.pre_queue_workflow_id))),
+            each.post_queue_workflow_id,
+            each.destination.kind,
+        )
+    return table

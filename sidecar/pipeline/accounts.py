@@ -1,0 +1,29 @@
+"""The relays' counts as people read them: the exchanges' half of the ledger, and counters for metrics. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sidecar.kit.metrics import Counters
+
+EXCHANGES = ("seen", "unwanted", "taken", "open")
+
+
+def exchange_sums(counts: Mapping[str, int]) -> dict[str, Any]:
+    """`{"seen", "unwanted", "taken", "open", "lost": {reason: n}}`: seen is the sum of the others."""
+    lost = {name.removeprefix("lost."): count for name, count in counts.items() if name.startswith("lost.") and count}
+    return {**{name: counts.get(name, 0) for name in EXCHANGES}, "lost": lost}
+
+
+def relay_counters(counts: Mapping[str, int], events: Counters) -> Counters:
+    """What the engine's events counted, and what the relays counted besides exchanges."""
+    counters = Counters()
+    for name, labels, count in events:
+        counters.add(name, count, **dict(labels))
+    for name, count in counts.items():
+        kind, _, reason = name.partition(".")
+        if kind not in EXCHANGES and kind != "lost":
+            labelled = {"reason": reason} if reason else {}
+            counters.add(f"sidecar_relay_{kind.removesuffix('_total')}_total", count, **labelled)
+    return counters
