@@ -25,7 +25,7 @@ from sidecar.proxy.engine_socket import engine_socket_path, listen_for_engine
 from sidecar.proxy.link import Link
 from sidecar.proxy.probes import Probes
 from sidecar.proxy.server import RelayServer
-from sidecar.settings import Settings, load, to_environment
+from sidecar.settings import PREFIX, Settings, load, to_environment
 
 ENGINE_GRACE_SECONDS = 15.0
 
@@ -59,8 +59,9 @@ class _Process:
         self._link = Link(engine_socket_path(settings.data), self._counts, events)
         self._server = RelayServer(settings, self._link, events, self._counts)
         self._probes = Probes(lambda: self._server.is_ready, self._link.metrics, self._counts.as_dict)
+        self._environment = dict(environment)
         command = (sys.executable, "-m", "sidecar", "engine", "--link-fd", str(listening.fileno()))
-        self._engine = EngineProcess(command, environment, (listening.fileno(),), events, self._engine_is_ready)
+        self._engine = EngineProcess(command, self._environment, (listening.fileno(),), events, self._engine_is_ready)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[_Process]:
@@ -92,9 +93,10 @@ class _Process:
         self._stopping.set()
 
     def _engine_is_ready(self, said: str) -> None:
-        """Tell whoever started us where everything is, once: the first engine's word for the admin's address."""
+        """Tell whoever started us where everything is, once; a later engine serves where the first one did."""
         if not self._is_announced:
             self._is_announced = True
+            self._environment[f"{PREFIX}ADMIN"] = said.removeprefix("admin=")
             sys.stdout.write(f"ready listen={self._server.address} {said}\n")
             sys.stdout.flush()
 

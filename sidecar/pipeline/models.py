@@ -68,7 +68,7 @@ class ModelServers:
         """The same with a few quick tries; long ones belong to the job's row."""
         tries = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(QUICK_TRIES),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=1.0),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=1.0),
             retry=tenacity.retry_if_exception_type(TransientError),
             reraise=True,
         )

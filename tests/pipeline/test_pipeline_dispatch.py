@@ -1,0 +1,219 @@
+"""Dispatch on a real queue: every job ends as its workflow and its destination say, and none is lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import orjson
+import pytest
+from support.clock import FakeClock
+from support.policies import collector, node, plan
+
+from sidecar.collector import Workflow
+from sidecar.data import Concept, Data, Text, to_wire
+from sidecar.delivery.destination import Parcel
+from sidecar.delivery.outcome import Delivered, Outcome, Rejected, Retry
+from sidecar.errors import PermanentError, TransientError
+from sidecar.events import Events
+from sidecar.kit.tasks import Tasks
+from sidecar.pipeline.dispatch import Dispatch
+from sidecar.pipeline.plan import Plan
+from sidecar.queue.jobs import JobQueue
+from sidecar.queue.ledger import Ledger, read_ledger
+from sidecar.queue.values import NewJob
+from sidecar.store.database import Database
+from sidecar.workflow.run import ModelRequest
+
+RETRY_FOR_SECONDS = 3600.0
+DISAGREE = Workflow("disagree", (node("second"), node("differ", "$output", "second", type_id="disagreement-filter")))
+
+
+class Place:
+    """A destination whose answers a test decides; remembers every parcel."""
+
+    max_batch = 2
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Parcel], Outcome] = lambda _parcel: Delivered()
+        self.batches: list[list[Parcel]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def deliver(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        await self.may_answer.wait()
+        self.batches.append(list(parcels))
+        return [self.answer(parcel) for parcel in parcels]
+
+    async def close(self) -> None: ...
+
+
+def job(number: int, collector_key: str = "kept", output: Data | None = None) -> NewJob:
+    given = orjson.dumps(to_wire(Data(text=Text(f"input {number}"))))
+    answer = None if output is None else orjson.dumps(to_wire(output))
+    return NewJob(f"{number:032x}", 0, collector_key, "alice", "digits", "", given, answer)
+
+
+class Room:
+    def __init__(self, jobs: JobQueue, database: Database, clock: FakeClock, events: Events) -> None:
+        self.jobs = jobs
+        self.database = database
+        self.clock = clock
+        self.plan = plan([collector()])
+        self.places: dict[str, Place] = {}
+        self.asked: list[ModelRequest] = []
+        self.answer: Callable[[ModelRequest], Data] = lambda _request: Data(concepts=(Concept("1", 0.9),))
+        self.dispatch = Dispatch(
+            jobs,
+            self._plan,
+            lambda policy: self.place(policy.collector.key),
+            self._ask,
+            RETRY_FOR_SECONDS,
+            clock,
+            events,
+        )
+
+    def _plan(self) -> Plan:
+        return self.plan
+
+    def place(self, key: str = "kept") -> Place:
+        return self.places.setdefault(key, Place())
+
+    async def _ask(self, request: ModelRequest) -> Data:
+        self.asked.append(request)
+        return self.answer(request)
+
+    async def until(self, is_so: Callable[[Ledger], bool]) -> Ledger:
+        """The ledger once `is_so`; each look goes through the database's own thread, so others run meanwhile."""
+        async with asyncio.timeout(10):
+            while True:
+                ledger = await read_ledger(self.database)
+                assert ledger.holds
+                if is_so(ledger):
+                    return ledger
+
+    def later(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.jobs.wake.set()
+
+
+@pytest.fixture
+async def room(jobs: JobQueue, database: Database, clock: FakeClock, events: Events) -> AsyncIterator[Room]:
+    room = Room(jobs, database, clock, events)
+    tasks = Tasks(events.task_failed)
+    running = tasks.start(room.dispatch.run(), "dispatch")
+    yield room
+    running.cancel()
+    await room.dispatch.stop(5)
+    await tasks.stop()
+
+
+def nothing_pending(ledger: Ledger) -> bool:
+    return ledger.total.matched > 0 and ledger.total.pending == 0
+
+
+async def test_jobs_are_posted_in_batches_under_ids_that_never_change(room: Room) -> None:
+    await room.jobs.record([job(number) for number in range(5)], {})
+    ledger = await room.until(nothing_pending)
+    assert ledger.total.delivered == 5
+    assert sorted(len(batch) for batch in room.place().batches) == [1, 2, 2]
+    parcels = [parcel for batch in room.place().batches for parcel in batch]
+    assert len({parcel.input_id for parcel in parcels}) == 5
+    assert {parcel.data.text for parcel in parcels} == {Text(f"input {number}") for number in range(5)}
+
+
+async def test_a_retry_keeps_the_id_and_waits_for_its_time(room: Room) -> None:
+    room.place().answer = lambda _parcel: Retry("unavailable", "503", 60.0)
+    await room.jobs.record([job(1)], {})
+    ledger = await room.until(lambda ledger: "unavailable" in ledger.to_json()["reasons"]["pending"])
+    room.place().answer = lambda _parcel: Delivered()
+    room.later(59)
+    assert len(room.place().batches) == 1
+    room.later(60)
+    ledger = await room.until(nothing_pending)
+    assert ledger.total.delivered == 1
+    first, second = room.place().batches
+    assert first[0].input_id == second[0].input_id
+
+
+async def test_a_rejected_input_is_a_dead_letter_and_its_neighbour_is_delivered(room: Room) -> None:
+    room.place().answer = lambda p: Rejected("refused", "bad") if p.data.text == Text("input 1") else Delivered()
+    await room.jobs.record([job(1), job(2)], {})
+    ledger = await room.until(nothing_pending)
+    assert (ledger.total.dead, ledger.total.delivered) == (1, 1)
+    assert ledger.to_json()["reasons"]["dead"] == {"refused": 1}
+
+
+async def test_trying_ends_after_the_time_that_settings_give(room: Room) -> None:
+    room.place().answer = lambda _parcel: Retry("unavailable", "503", RETRY_FOR_SECONDS + 1)
+    await room.jobs.record([job(1)], {})
+    ledger = await room.until(nothing_pending)
+    assert ledger.to_json()["reasons"]["dead"] == {"unavailable": 1}
+    (dead,) = await room.jobs.list_jobs()
+    assert dead.detail == "gave up after 1 tries: 503"
+
+
+async def test_the_post_queue_workflow_filters_and_its_result_outlives_a_retry(room: Room) -> None:
+    room.plan = plan([collector(post_queue_workflow_id="disagree")], DISAGREE, models=["second"])
+    room.place().answer = lambda _parcel: Retry("unavailable", "503")
+    agreeing, differing = Data(concepts=(Concept("1", 0.8),)), Data(concepts=(Concept("0", 0.8),))
+    await room.jobs.record([job(1, output=agreeing), job(2, output=differing)], {})
+    await room.until(lambda ledger: "unavailable" in ledger.to_json()["reasons"]["pending"])
+    room.place().answer = lambda _parcel: Delivered()
+    room.later(3600)
+    ledger = await room.until(nothing_pending)
+    assert ledger.to_json()["reasons"]["filtered"] == {"post_queue": 1}
+    assert len(room.asked) == 2
+    first, second = (to_wire(batch[0].data) for batch in room.place().batches)
+    assert first == second
+
+
+async def test_a_model_that_is_away_makes_the_job_wait_and_one_that_refuses_ends_it(room: Room) -> None:
+    room.plan = plan([collector(post_queue_workflow_id="disagree")], DISAGREE, models=["second"])
+
+    def answer(request: ModelRequest) -> Data:
+        raise TransientError("away") if request.data.text == Text("input 1") else PermanentError("no")
+
+    room.answer = answer
+    output = Data(concepts=(Concept("0", 0.8),))
+    await room.jobs.record([job(1, output=output), job(2, output=output)], {})
+    ledger = await room.until(lambda ledger: ledger.total.dead == 1)
+    assert ledger.to_json()["reasons"]["dead"] == {"model_refused": 1}
+    assert ledger.to_json()["reasons"]["pending"] == {"model_unavailable": 1}
+
+
+async def test_one_collectors_slow_destination_holds_up_no_other(room: Room) -> None:
+    room.plan = plan([collector("slow"), collector("quick")])
+    room.place("slow").may_answer.clear()
+    await room.jobs.record([job(1, "slow")], {})
+    await room.jobs.record([job(2, "quick"), job(3, "slow")], {})
+    ledger = await room.until(lambda ledger: ledger.collectors["quick"].delivered == 1)
+    assert ledger.collectors["slow"].pending == 2
+    room.place("slow").may_answer.set()
+    await room.until(nothing_pending)
+
+
+async def test_a_policy_that_cannot_run_keeps_its_jobs_waiting_under_that_name(room: Room) -> None:
+    room.plan = plan([])
+    await room.jobs.record([job(1)], {})
+    ledger = await room.until(lambda ledger: "policy_broken" in ledger.to_json()["reasons"]["pending"])
+    room.plan = plan([collector()])
+    room.later(3600)
+    ledger = await room.until(nothing_pending)
+    assert ledger.total.delivered == 1
+
+
+async def test_what_is_cut_at_the_stop_is_there_at_the_next_start(
+    jobs: JobQueue, database: Database, clock: FakeClock, events: Events
+) -> None:
+    room = Room(jobs, database, clock, events)
+    room.place().may_answer.clear()
+    tasks = Tasks(events.task_failed)
+    tasks.start(room.dispatch.run(), "dispatch")
+    await jobs.record([job(1)], {})
+    await room.until(lambda _ledger: bool(room.places))
+    await tasks.stop()
+    await room.dispatch.stop(0.01)
+    successor = JobQueue(database, clock, events, owner="next")
+    assert await successor.void_leases() == 1
+    assert [each.exchange_id for each in await successor.lease(10, 60)] == [f"{1:032x}"]

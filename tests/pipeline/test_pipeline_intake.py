@@ -1,0 +1,205 @@
+"""Intake on a real queue and a real database: every exchange gets one receipt, and the ledger says why."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+import pytest
+from support.policies import below, collector, node, plan
+
+from sidecar.capture.arrival import decode_arrival, read_arrival
+from sidecar.capture.caller import Callers
+from sidecar.capture.keyed_queue import KeyedQueue
+from sidecar.capture.receiver import Captured
+from sidecar.collector import Status, Workflow
+from sidecar.data import Concept, Data
+from sidecar.errors import TransientError
+from sidecar.events import Events
+from sidecar.exchange import Exchange, Message
+from sidecar.kit.ids import RandomIds, fraction_of_id
+from sidecar.pipeline.intake import Intake
+from sidecar.pipeline.plan import Plan
+from sidecar.protocol.call import Call
+from sidecar.queue.jobs import JobQueue
+from sidecar.queue.ledger import read_ledger
+from sidecar.store.database import Database
+from sidecar.workflow.run import ModelRequest
+
+CALLERS = Callers("x-caller-id", {})
+IDS = RandomIds()
+SURE = [0.9, 0.1]
+UNSURE = [0.5, 0.5]
+
+
+class Receipts(Counter[str]):
+    """What a relay would be told."""
+
+    def acknowledge(self, what: str) -> None:
+        self[what] += 1
+
+
+def exchange(predictions: Sequence[Any] | None, model: str = "digits", status: int = 200) -> Exchange:
+    count = 1 if predictions is None else len(predictions)
+    head = f"POST /v1/models/{model}:predict HTTP/1.1\r\nX-Caller-Id: alice\r\n\r\n".encode()
+    request = Message(head, orjson.dumps({"instances": [[number] for number in range(count)]}))
+    answer = Message(f"HTTP/1.1 {status} OK\r\n\r\n".encode(), orjson.dumps({"predictions": predictions}))
+    return Exchange(IDS(), 1_700_000_000.0, 0.01, request, None if predictions is None else answer)
+
+
+async def never(_request: ModelRequest) -> Data:
+    raise AssertionError("no model is to be asked")
+
+
+class Room:
+    """An intake with what it stands on; `take` runs it over exchanges to the end."""
+
+    def __init__(self, jobs: JobQueue, database: Database, events: Events) -> None:
+        self.jobs = jobs
+        self.database = database
+        self.events = events
+        self.receipts = Receipts()
+        self.ask: Callable[[ModelRequest], Any] = never
+        self.decode: Callable[[Captured], Call] = lambda captured: decode_arrival(captured.arrival)
+
+    async def take(self, now: Plan, *exchanges: Exchange) -> dict[str, Any]:
+        queue: KeyedQueue[Captured] = KeyedQueue(10**9)
+        intake = Intake(queue, lambda: now, self.decode, self.jobs.record, self.ask, self.events)
+        for each in exchanges:
+            arrival = read_arrival(each, CALLERS, ())
+            if arrival is None:
+                raise ValueError("not a predict call")
+            queue.put(arrival.key, Captured(arrival, self.receipts), each.size_bytes)  # type: ignore[arg-type]
+        queue.close()
+        await intake.run()
+        await intake.stop()
+        assert self.receipts.total() == len(exchanges)
+        ledger = await read_ledger(self.database)
+        assert ledger.holds
+        return ledger.to_json()
+
+
+@pytest.fixture
+def room(jobs: JobQueue, database: Database, events: Events) -> Room:
+    return Room(jobs, database, events)
+
+
+UNSURE_ONLY = Workflow("unsure-only", (below("unsure", 0.6),))
+
+
+async def test_inputs_are_judged_one_by_one_and_the_receipt_is_for_the_exchange(room: Room) -> None:
+    now = plan([collector(pre_queue_workflow_id="unsure-only")], UNSURE_ONLY)
+    ledger = await room.take(now, exchange([SURE, UNSURE, UNSURE]), exchange([SURE]), exchange([UNSURE], "other"))
+    assert room.receipts == {"taken": 2, "unwanted": 1}
+    assert (ledger["total"]["filtered"], ledger["total"]["pending"]) == (2, 2)
+    jobs = await room.jobs.lease(10, 60)
+    assert [(job.input_index, job.caller, job.model) for job in jobs] == [
+        (1, "alice", "digits"),
+        (2, "alice", "digits"),
+    ]
+    assert orjson.loads(jobs[0].output or b"")["concepts"][0]["value"] == 0.5
+    assert orjson.loads(jobs[0].details)["latency_seconds"] == 0.01
+
+
+async def test_two_collectors_judge_the_same_input_apart(room: Room) -> None:
+    now = plan(
+        [collector("all", pre_queue_random_sample=1.0), collector("few", pre_queue_workflow_id="unsure-only")],
+        UNSURE_ONLY,
+    )
+    ledger = await room.take(now, exchange([SURE]))
+    assert ledger["collectors"]["all"]["pending"] == 1
+    assert ledger["collectors"]["few"]["filtered"] == 1
+
+
+async def test_an_inactive_collector_matches_nothing(room: Room) -> None:
+    now = plan([collector(pre_queue_random_sample=1.0, status=Status.COLLECTOR_INACTIVE)])
+    ledger = await room.take(now, exchange([SURE]))
+    assert room.receipts == {"unwanted": 1}
+    assert ledger["total"]["matched"] == 0
+
+
+async def test_a_missing_answer_drops_a_job_only_if_a_node_reads_it(room: Room) -> None:
+    now = plan(
+        [collector("all", pre_queue_random_sample=1.0), collector("few", pre_queue_workflow_id="unsure-only")],
+        UNSURE_ONLY,
+    )
+    ledger = await room.take(now, exchange(None), exchange([SURE], status=500))
+    assert ledger["collectors"]["all"]["pending"] == 2
+    assert ledger["reasons"]["dropped"] == {"no_output": 2}
+
+
+async def test_samples_are_of_inputs_and_of_exchanges(room: Room) -> None:
+    now = plan([collector("inputs", pre_queue_random_sample=0.3), collector("exchanges", sample_exchanges=0.3)])
+    sent = [exchange([SURE]) for _ in range(1000)]
+    ledger = await room.take(now, *sent)
+    inputs, exchanges = ledger["collectors"]["inputs"], ledger["collectors"]["exchanges"]
+    assert inputs["matched"] == 1000
+    assert inputs["pending"] == pytest.approx(300, abs=75)
+    assert exchanges["matched"] == exchanges["pending"] == sum(fraction_of_id(each.id) < 0.3 for each in sent)
+
+
+async def test_a_fault_of_ours_in_one_exchange_loses_that_one_under_a_name(room: Room) -> None:
+    poisoned = exchange([UNSURE])
+
+    def decode(captured: Captured) -> Call:
+        if captured.arrival.exchange.id == poisoned.id:
+            raise ZeroDivisionError
+        return decode_arrival(captured.arrival)
+
+    room.decode = decode
+    ledger = await room.take(plan([collector(pre_queue_random_sample=1.0)]), exchange([SURE]), poisoned)
+    assert room.receipts == {"taken": 1, "lost.capture_failed": 1}
+    assert ledger["total"]["pending"] == 1
+
+
+ASKING = Workflow("asking", (node("judge"), dataclasses.replace(below("unsure", 0.6), inputs=("judge",))))
+
+
+async def test_a_model_before_the_queue_is_asked_once_beside_the_others(room: Room) -> None:
+    asked: list[ModelRequest] = []
+
+    async def ask(request: ModelRequest) -> Data:
+        asked.append(request)
+        return Data(concepts=(Concept("0", 0.2),))
+
+    room.ask = ask
+    now = plan([collector(pre_queue_workflow_id="asking")], ASKING, models=["judge"])
+    ledger = await room.take(now, exchange([SURE, SURE]), exchange([SURE], "other"))
+    assert [request.model_id for request in asked] == ["judge", "judge"]
+    assert room.receipts == {"taken": 1, "unwanted": 1}
+    assert ledger["total"]["pending"] == 2
+
+
+async def test_a_model_that_is_away_drops_under_its_name_and_holds_nobody_up(room: Room) -> None:
+    may_answer = asyncio.Event()
+
+    async def ask(_request: ModelRequest) -> Data:
+        await may_answer.wait()
+        raise TransientError("away")
+
+    async def record(kept: Any, counts: Any) -> None:
+        await recorded(kept, counts)
+        may_answer.set()
+
+    recorded = room.jobs.record
+    room.ask = ask
+    room.jobs.record = record  # type: ignore[method-assign]
+    now = plan(
+        [collector("asks", pre_queue_workflow_id="asking"), collector("plain", "other", pre_queue_random_sample=1.0)],
+        ASKING,
+        models=["judge"],
+    )
+    ledger = await room.take(now, exchange([SURE]), exchange([SURE], "other"))
+    assert ledger["reasons"]["dropped"] == {"model_unavailable": 1}
+    assert ledger["collectors"]["plain"]["pending"] == 1
+
+
+def test_a_collector_whose_workflow_cannot_run_stands_still_and_is_named() -> None:
+    now = plan([collector(pre_queue_workflow_id="asking")], ASKING, models=[])
+    assert now.policies == {}
+    assert now.index.models == {}
+    assert any("asking" in str(problem) and "stands still" in str(problem) for problem in now.problems)
