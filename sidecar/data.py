@@ -12,7 +12,7 @@ import binascii
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sidecar.errors import ConfigurationError, Problem
 
@@ -21,8 +21,7 @@ T = TypeVar("T")
 _BOX = ("top_row", "left_col", "bottom_row", "right_col")
 
 
-@dataclass(frozen=True, slots=True)
-class Concept:
+class Concept(NamedTuple):
     """A label with its probability `value` in [0, 1]."""
 
     id: str
@@ -328,7 +327,7 @@ def _tensor_from_wire(value: object, where: str) -> Tensor:
         raise _fail(f"{where}.shape", "a list of integers", shape)
     content = source.get("value")
     if isinstance(content, dict) and set(content) == {"base64"}:
-        content = _decode(content["base64"], f"{where}.value.base64")
+        content = _decode(_string(content, "base64", f"{where}.value"), f"{where}.value.base64")
     return Tensor(
         value=content,
         name=_string(source, "name", where),

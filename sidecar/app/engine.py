@@ -32,7 +32,7 @@ from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.capture.receiver import Captured, Receiver
 from sidecar.collector import Workflow
 from sidecar.delivery import registry
-from sidecar.errors import ConfigurationError, Problem
+from sidecar.errors import ConfigurationError, Problem, TransientError
 from sidecar.events import Events
 from sidecar.exchange import Exchange
 from sidecar.kit import logs
@@ -213,6 +213,8 @@ class Engine:
         await asyncio.wait([self._taking_in], timeout=LAST_FRAMES_SECONDS)
         self._dispatching.cancel()
         await self._dispatch.stop(LAST_DELIVERIES_SECONDS)
+        with contextlib.suppress(TransientError):  # said where it failed; the sums hold without what is owed
+            await self._jobs.flush()
         self._events.stopped()
 
     async def ledger(self) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def _problems_of(settings: Settings) -> list[Problem]:
     looks: list[Callable[[], object]] = [partial(route_of, server) for server in settings.models]
     if settings.keys is not None:
         looks.append(partial(read_keys, settings.keys))
+    if settings.policies != Settings().policies and not settings.policies.is_dir():
+        problems.append(Problem(f"{settings.policies} is no folder: make it or name another", field="--policies"))
     for look in looks:
         try:
             look()
@@ -65,18 +67,17 @@ def _policies(settings: Settings) -> Outcome:
 def _table(collectors: tuple[Collector, ...], workflows: tuple[Workflow, ...]) -> Table:
     title = f"{len(collectors)} collectors, {len(workflows)} workflows, no fault"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("collector", "state", "model", "version", "caller", "pre-queue", "post-queue", "destination"):
+    for name in ("collector", "state", "source", "caller", "pre-queue", "post-queue", "posts to"):
         table.add_column(name, overflow="fold")
     for each in collectors:
-        sampled = "" if each.pre_queue_random_sample is None else f"{each.pre_queue_random_sample:.0%} sample"
+        sampled = "" if each.pre_queue_random_sample is None else f"{each.pre_queue_random_sample:.0%}"
         table.add_row(
             each.key,
             "active" if each.is_active else "inactive",
-            each.source.model_id,
-            each.source.model_version_id or "any",
+            f"{each.source.model_id}:{each.source.model_version_id or '*'}",
             each.source.caller_user_id or "any",
-            " + ".join(filter(None, (sampled, each.pre_queue_workflow_id))),
-            each.post_queue_workflow_id,
+            " + ".join(filter(None, (sampled, each.pre_queue_workflow_id))) or "–",
+            each.post_queue_workflow_id or "–",
             each.destination.kind,
         )
     return table

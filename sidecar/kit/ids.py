@@ -28,12 +28,17 @@ class RandomIds:
 
 def fraction_of_id(random_id: bytes) -> float:
     """A number in [0, 1) from the first 8 bytes of a random id: the same in every process."""
-    return int.from_bytes(random_id[:8], "big") / 2**64
+    return _fraction_of(random_id)
 
 
 def fraction(*parts: bytes | str | int) -> float:
     """A number in [0, 1) from the hash of `parts`: independent for any other parts, the same for the same ones."""
-    return int.from_bytes(digest(*parts)[:8], "big") / 2**64
+    return _fraction_of(digest(*parts))
+
+
+def _fraction_of(content: bytes) -> float:
+    """From the first 53 bits, as many as a float holds: with more of them the largest would be rounded up to 1."""
+    return (int.from_bytes(content[:8], "big") >> 11) / 2**53
 
 
 def digest(*parts: bytes | str | int) -> bytes:

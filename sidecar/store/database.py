@@ -1,8 +1,9 @@
 """Sessions on the database, off the event loop.
 
 Owns the engine and two threads: one writes, one reads, so that a reader never waits for a commit and SQLite never sees
-two writers. Promises that what `write` returns from is on the disk (WAL, `synchronous=FULL`). A disk that is full
-raises CapacityError, so that the caller can shrink what it wants to keep.
+two writers. Promises that what `write` returns from is on the disk (WAL, `synchronous=FULL`), and that no error tells
+a statement's parameters: these are captured bodies. A disk that is full raises CapacityError, so that the caller can
+shrink what it wants to keep.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Database:
     """`write` and `read` run a function in one transaction, in a thread, and give back what it returns."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sqlalchemy.create_engine(url, pool_size=2, max_overflow=0)
+        self._engine = sqlalchemy.create_engine(url, pool_size=2, max_overflow=0, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin)
@@ -43,7 +44,11 @@ class Database:
         self._reader = ThreadPoolExecutor(1, "store-read")
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -75,8 +80,9 @@ class Database:
             with self._engine.connect().execution_options(sidecar_writes=True) as connection, connection.begin():
                 return work(connection)
         except sqlalchemy.exc.OperationalError as error:
-            if any(sign in str(error.orig) for sign in _FULL):
-                raise CapacityError(f"the database's disk is full: {error.orig}") from error
+            full = _disk_full(error)
+            if full is not None:
+                raise CapacityError(f"the database's disk is full: {full}") from error
             raise
 
     def _look(self, work: Callable[[Connection], T]) -> T:
@@ -92,6 +98,18 @@ def _ours() -> list[sqlalchemy.Table]:
         )
     }  # fmt: skip
     return [table for name, table in SQLModel.metadata.tables.items() if name in names]
+
+
+def _disk_full(error: BaseException | None) -> BaseException | None:
+    """The driver's word that the disk is full, if that is where `error` came from.
+
+    SQLite then ends the transaction by itself, and what is heard is that its savepoint is gone.
+    """
+    while error is not None:
+        if isinstance(error, sqlalchemy.exc.OperationalError) and any(sign in str(error.orig) for sign in _FULL):
+            return error.orig
+        error = error.__context__
+    return None
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type

@@ -7,7 +7,7 @@ more in `tally`, and both change in the same transaction.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 
@@ -56,13 +56,14 @@ class JobRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("exchange_id", "input_index", "collector", name="one_job_per_input_and_collector"),
         Index("job_due", "state", "retry_at"),
+        Index("job_standing", "collector", "state", "reason"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
     exchange_id: str
     """32 hexadecimal digits."""
     input_index: int
-    collector: str = Field(index=True)
+    collector: str
     """The collector's key in the ledger."""
     caller: str
     model: str
@@ -77,8 +78,11 @@ class JobRow(SQLModel, table=True):
     details: str = "{}"
     """JSON: what was known when the input was kept (sampling rate, HTTP status, latency, trace ids)."""
     created_at: float
+    queued_at: float
+    """When it was queued, or put back by hand: what the limit on retrying counts from."""
     retry_at: float
     attempts: int = 0
+    """Leases since `queued_at`."""
     leased_by: str = ""
     leased_until: float = 0.0
     reason: str = ""
@@ -96,7 +100,7 @@ class TallyRow(SQLModel, table=True):
     verdict: str = Field(primary_key=True)
     """`matched`, `filtered`, `delivered` or `dropped`."""
     reason: str = Field(primary_key=True, default="")
-    count: int = 0
+    count: int = Field(default=0, sa_type=BigInteger)
 
 
 class InputRow(SQLModel, table=True):
@@ -120,3 +124,8 @@ class InputRow(SQLModel, table=True):
     model: str = ""
     version: str = ""
     created_at: float
+
+
+def table_of(row: type[SQLModel]) -> Table:
+    """The table behind a class, for statements of SQLAlchemy Core."""
+    return SQLModel.metadata.tables[str(row.__tablename__)]

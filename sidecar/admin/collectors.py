@@ -1,0 +1,70 @@
+"""The five collector calls of the contract."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar.admin.asking import invalid, objects, owner_of, page_of, read_json
+from sidecar.admin.envelope import answer
+from sidecar.admin.parts import PARTS
+from sidecar.collector import Collector
+from sidecar.data import Json
+from sidecar.policy.wire import write_collector
+
+
+def show(collector: Collector) -> Json:
+    """A collector as it is answered: with its owner and its name in the ledger."""
+    return write_collector(collector) | {"key": collector.key, "user_id": collector.user_id, "app_id": collector.app_id}
+
+
+async def post(request: web.Request) -> web.Response:
+    body = await read_json(request, ("collectors",))
+    made = await request.app[PARTS].catalog.add_collectors(objects(body, "collectors"), *owner_of(request, body))
+    return answer(collectors=[show(each) for each in made])
+
+
+async def patch(request: web.Request) -> web.Response:
+    body = await read_json(request, ("collectors", "action"))
+    if body.get("action") not in (None, "", "overwrite"):
+        raise invalid("action", "must be overwrite, or missing")
+    changed = await request.app[PARTS].catalog.patch_collectors(objects(body, "collectors"), *owner_of(request, body))
+    return answer(collectors=[show(each) for each in changed])
+
+
+async def list_all(request: web.Request) -> web.Response:
+    found = request.app[PARTS].catalog.list_collectors(*owner_of(request))
+    return answer(collectors=[show(each) for each in found[page_of(request).slice]])
+
+
+async def list_everywhere(request: web.Request) -> web.Response:
+    """Every app's collectors (*ours*): what the ledger counts is not an app's alone."""
+    found = request.app[PARTS].catalog.snapshot.collectors
+    return answer(collectors=[show(each) for each in found])
+
+
+async def get(request: web.Request) -> web.Response:
+    name = request.match_info["id"]
+    return answer(collector=show(request.app[PARTS].catalog.get_collector(*owner_of(request), name)))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete collectors: what is pending for them goes too, their counts stay."""
+    body = await read_json(request, ("ids", "delete_all"))
+    parts = request.app[PARTS]
+    for collector in await parts.catalog.delete_collectors(_ids_of(body), *owner_of(request, body)):
+        await parts.drop_pending(collector.key)
+    return answer()
+
+
+def _ids_of(body: Json) -> list[str] | None:
+    """The ids to delete; None for all."""
+    ids, delete_all = body.get("ids"), body.get("delete_all")
+    if delete_all not in (None, False, True):
+        raise invalid("delete_all", "must be true or false")
+    if delete_all and ids:
+        raise invalid("delete_all", "must not stand beside ids: nothing was deleted")
+    if delete_all:
+        return None
+    if not isinstance(ids, list) or not ids or not all(isinstance(each, str) for each in ids):
+        raise invalid("ids", "must be a list of at least one id, or write delete_all: true")
+    return ids

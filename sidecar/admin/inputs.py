@@ -1,0 +1,157 @@
+"""The embedded app's inputs: posting them, as a destination does, and reading what was kept.
+
+Speaks the contract's POST inputs, so that another sidecar can deliver here. What was captured is anybody's text and
+bytes: content is served so that no browser runs it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic.alias_generators import to_snake
+from sqlalchemy import Connection
+
+from sidecar.admin.asking import Owner, invalid, objects, owner_of, page_of, read_json
+from sidecar.admin.envelope import Code, answer, status_of
+from sidecar.admin.parts import PARTS
+from sidecar.data import Data, Json, from_wire, to_wire
+from sidecar.errors import ConfigurationError, NotFoundError, Problem
+from sidecar.kit.clock import rfc3339
+from sidecar.kit.ids import ID
+from sidecar.store import inputs as store
+from sidecar.store.inputs import StoredInput
+
+REQUEST_BYTES = 128 * 1024 * 1024
+IMAGE_BYTES = 20 * 1024 * 1024
+MAX_INPUTS = 128
+_MAX_ID_LENGTH = 128
+_DEFAULT_PER_PAGE = 20
+_RESOLUTIONS = (None, "", 0, 1, "INPUT_ID_CONFLICT_RESOLUTION_NOT_SET", "SKIP")
+_FIELDS = ("inputs", "input_id_conflict_resolution", "inputs_add_job_id")
+_INPUT_FIELDS = ("id", "data", "dataset_ids", "created_at", "status")
+_SHOWN_IN_PLACE = ("image/", "audio/", "video/")
+_CONTENT_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, max-age=3600",
+}
+
+
+async def post(request: web.Request) -> web.Response:
+    """Keep inputs, each judged by itself."""
+    body = await read_json(request, _FIELDS, REQUEST_BYTES)
+    given, owner = objects(body, "inputs"), owner_of(request, body)
+    if len(given) > MAX_INPUTS:
+        raise invalid("inputs", f"at most {MAX_INPUTS} in one request, not {len(given)}")
+    if body.get("input_id_conflict_resolution") not in _RESOLUTIONS:
+        raise invalid("input_id_conflict_resolution", "must be SKIP, or missing")
+    parts = request.app[PARTS]
+    now = parts.clock.now()
+    read = [_read(wire, owner, now, f"inputs[{index}]") for index, wire in enumerate(given)]
+    good = [each for each in read if isinstance(each, StoredInput)]
+    try:
+        new = iter(await parts.database.write(lambda connection: store.insert_inputs(connection, good)))
+    except orjson.JSONEncodeError as error:
+        raise invalid("inputs", f"one cannot be kept, so none is: {error}") from error
+    answers = [_judge(each, next(new)) if isinstance(each, StoredInput) else each for each in read]
+    return _answer(answers)
+
+
+def _read(wire: object, owner: Owner, now: float, where: str) -> StoredInput | Json:
+    """The input in `wire`, or its entry in the answer when it cannot be taken."""
+    fields = {to_snake(str(name)): value for name, value in wire.items()} if isinstance(wire, dict) else {}
+    name = fields.get("id") or secrets.token_hex(16)
+    try:
+        data = _data_of(fields, name, where)
+    except ConfigurationError as error:
+        shown = name if isinstance(name, str) else ""
+        return {"id": shown, "status": status_of(Code.INPUT_INVALID_ARGUMENT, str(error))}
+    return StoredInput(owner.user_id, owner.app_id, name, data, now, tuple(fields.get("dataset_ids") or ()))
+
+
+def _data_of(fields: Json, name: object, where: str) -> Data:
+    unknown = sorted(fields.keys() - set(_INPUT_FIELDS))
+    if unknown:
+        message = f"no such field: there are {', '.join(_INPUT_FIELDS)}"
+        raise ConfigurationError(Problem(message, field=f"{where}.{unknown[0]}"))
+    if not isinstance(name, str) or not ID.fullmatch(name) or len(name) > _MAX_ID_LENGTH:
+        message = f"is not an id: letters, digits, single - or _, at most {_MAX_ID_LENGTH} characters"
+        raise ConfigurationError(Problem(message, field=f"{where}.id"))
+    datasets = fields.get("dataset_ids") or []
+    if not isinstance(datasets, list) or not all(isinstance(each, str) for each in datasets):
+        raise ConfigurationError(Problem("must be a list of ids", field=f"{where}.dataset_ids"))
+    data = from_wire(fields.get("data") or {}, f"{where}.data")
+    if data.is_empty:
+        raise ConfigurationError(Problem("is empty: an input holds something", field=f"{where}.data"))
+    if data.image and len(data.image.content) > IMAGE_BYTES:
+        message = f"is larger than the limit of {IMAGE_BYTES} bytes"
+        raise ConfigurationError(Problem(message, field=f"{where}.data.image"))
+    return data
+
+
+def _judge(stored: StoredInput, is_new: bool) -> Json:
+    if is_new:
+        return {"id": stored.id, "status": status_of(Code.INPUT_PENDING)}
+    return {"id": stored.id, "status": status_of(Code.INPUT_DUPLICATE, "Input has a duplicate ID.")}
+
+
+def _answer(inputs: list[Json]) -> web.Response:
+    taken = sum(each["status"]["code"] == Code.INPUT_PENDING.number for each in inputs)
+    code = Code.SUCCESS if taken == len(inputs) else Code.MIXED_STATUS if taken else Code.FAILURE
+    details = "" if taken else "; ".join(sorted({each["status"]["details"] for each in inputs}))
+    return answer(code, details, inputs=inputs)
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """A page of inputs, newest first, without media content; `collector=` narrows it to one collector's."""
+    owner, page = owner_of(request), page_of(request, _DEFAULT_PER_PAGE)
+    collector = request.query.get("collector", "")
+
+    def work(connection: Connection) -> list[StoredInput]:
+        return store.list_inputs(connection, *owner, page=page.number, per_page=page.size, collector=collector)
+
+    return answer(inputs=[_show(each) for each in await request.app[PARTS].database.read(work)])
+
+
+async def get(request: web.Request) -> web.Response:
+    owner, name = owner_of(request), request.match_info["id"]
+    found = await request.app[PARTS].database.read(lambda connection: store.get_input(connection, *owner, name))
+    if found is None:
+        raise NotFoundError(f"no input {name!r} in this app")
+    return answer(input=_show(found))
+
+
+async def content(request: web.Request) -> web.Response:
+    """The bytes of an input's image, video or audio."""
+    owner, name = owner_of(request), request.match_info["id"]
+    found = await request.app[PARTS].database.read(lambda connection: store.read_content(connection, *owner, name))
+    if found is None:
+        raise NotFoundError(f"no input {name!r} with content in this app")
+    headers = dict(_CONTENT_HEADERS)
+    is_shown = found.media_type.startswith(_SHOWN_IN_PLACE) and "svg" not in found.media_type
+    if not is_shown:
+        headers["Content-Disposition"] = "attachment"
+    media_type = found.media_type if is_shown else "application/octet-stream"
+    return web.Response(body=found.body, content_type=media_type, headers=headers)
+
+
+def _show(stored: StoredInput) -> Json:
+    shown: dict[str, Any] = {
+        "id": stored.id,
+        "created_at": rfc3339(stored.created_at),
+        "status": status_of(Code.INPUT_SUCCESS),
+        "data": to_wire(stored.data),
+        "dataset_ids": list(stored.dataset_ids),
+        "collector": stored.collector,
+        "caller": stored.caller,
+        "model": stored.model,
+        "version": stored.version,
+    }
+    if stored.content_bytes:
+        path = f"/v1/users/{stored.user_id}/apps/{stored.app_id}/inputs/{stored.id}/content"
+        shown |= {"media_type": stored.media_type, "content_bytes": stored.content_bytes, "content_url": path}
+    return shown

@@ -1,0 +1,38 @@
+"""What the admin API is built from: handed in whole, so that it knows no queue and no relay."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from sidecar.events import Events
+from sidecar.kit.clock import Clock
+from sidecar.policy.catalog import Catalog
+from sidecar.settings import Settings
+from sidecar.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts, and the questions that others answer."""
+
+    settings: Settings
+    catalog: Catalog
+    database: Database
+    events: Events
+    clock: Clock
+    ledger: Callable[[], Awaitable[Mapping[str, Any]]]
+    """The whole of `/v1/ledger`."""
+    readiness: Callable[[], Awaitable[Mapping[str, str]]]
+    """Part → what is wrong with it, blank when nothing is."""
+    metrics: Callable[[], Awaitable[bytes]]
+    drop_pending: Callable[[str], Awaitable[int]]
+    """Drops what is pending for a collector, by its key; gives how many."""
+    pages: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+    """Path → (media type, content) of the static page."""
+
+
+PARTS: web.AppKey[Parts] = web.AppKey("parts", Parts)

@@ -1,0 +1,36 @@
+"""Making and reading workflows. None is changed or deleted here: a collector may be running it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar.admin.asking import objects, owner_of, page_of, read_json
+from sidecar.admin.envelope import answer
+from sidecar.admin.parts import PARTS
+from sidecar.collector import Workflow
+from sidecar.data import Json
+from sidecar.policy.workflow_wire import write_workflow
+
+
+def show(workflow: Workflow) -> Json:
+    """A workflow as it is answered: a node's model has its id under both of the contract's names."""
+    wire = write_workflow(workflow)
+    for node in wire["nodes"]:
+        node["model"]["id"] = node["model"].get("model_id", "")
+    return wire
+
+
+async def post(request: web.Request) -> web.Response:
+    body = await read_json(request, ("workflows",))
+    made = await request.app[PARTS].catalog.add_workflows(objects(body, "workflows"), *owner_of(request, body))
+    return answer(workflows=[show(each) for each in made])
+
+
+async def list_all(request: web.Request) -> web.Response:
+    found = request.app[PARTS].catalog.list_workflows(*owner_of(request))
+    return answer(workflows=[show(each) for each in found[page_of(request).slice]])
+
+
+async def get(request: web.Request) -> web.Response:
+    name = request.match_info["id"]
+    return answer(workflow=show(request.app[PARTS].catalog.get_workflow(*owner_of(request), name)))

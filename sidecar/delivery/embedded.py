@@ -1,0 +1,66 @@
+"""The embedded app: kept inputs become rows of the product's own database.
+
+Promises that what is delivered is on the disk. An id that is there already is success: an earlier try had stored it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy
+from pydantic import BaseModel, ConfigDict
+
+from sidecar.delivery.destination import Parcel
+from sidecar.delivery.outcome import Delivered, Outcome, Retry
+from sidecar.errors import CapacityError
+from sidecar.store.database import Database
+from sidecar.store.inputs import StoredInput, insert_inputs
+
+
+class EmbeddedOptions(BaseModel):
+    """The options of `destination: {kind: app}`; a blank user or app means the collector's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    user_id: str = ""
+    app_id: str = ""
+    dataset_ids: tuple[str, ...] = ()
+
+
+class EmbeddedApp:
+    """Stores each parcel as an input of an app."""
+
+    max_batch = 128
+
+    def __init__(self, options: EmbeddedOptions, database: Database) -> None:
+        self._options = options
+        self._database = database
+
+    async def deliver(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Store `parcels`, all or none."""
+        inputs = [self._to_input(parcel) for parcel in parcels]
+        outcome: Outcome = Delivered()
+        try:
+            await self._database.write(lambda connection: insert_inputs(connection, inputs))
+        except CapacityError as error:
+            outcome = Retry("disk_full", str(error))
+        except sqlalchemy.exc.DBAPIError as error:
+            outcome = Retry("store_failed", f"the database failed: {type(error).__name__}")
+        return [outcome] * len(parcels)
+
+    async def close(self) -> None:
+        """Nothing is held open: the database belongs to whoever gave it."""
+
+    def _to_input(self, parcel: Parcel) -> StoredInput:
+        return StoredInput(
+            user_id=self._options.user_id or parcel.user_id,
+            app_id=self._options.app_id or parcel.app_id,
+            id=parcel.input_id,
+            data=parcel.data,
+            created_at=parcel.created_at,
+            dataset_ids=tuple(dict.fromkeys((*parcel.dataset_ids, *self._options.dataset_ids))),
+            collector=parcel.collector,
+            caller=parcel.caller,
+            model=parcel.model,
+            version=parcel.version,
+        )

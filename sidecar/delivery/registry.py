@@ -1,0 +1,95 @@
+"""Every kind of destination, written out by hand: its options, and how it is opened from what it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from sidecar import collector
+from sidecar.delivery.clarifai import ClarifaiApp, ClarifaiOptions, SecretOf
+from sidecar.delivery.destination import Destination
+from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
+from sidecar.errors import ConfigurationError, Problem
+from sidecar.kit.clock import Clock
+from sidecar.store.database import Database
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What destinations stand on; whoever made a part closes it."""
+
+    database: Database
+    session: aiohttp.ClientSession
+    secret_of: SecretOf
+    """Gives the secret behind a reference: `Secrets.reveal`."""
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[OptionsT]):
+    """One kind of destination; `open` also gets the collector's own key reference."""
+
+    options: type[OptionsT]
+    open: Callable[[OptionsT, Parts, str], Destination]
+
+
+def _open_app(options: EmbeddedOptions, parts: Parts, _key_id: str) -> Destination:
+    return EmbeddedApp(options, parts.database)
+
+
+def _open_clarifai(options: ClarifaiOptions, parts: Parts, key_id: str) -> Destination:
+    chosen = options.model_copy(update={"key_id": options.key_id or key_id})
+    return ClarifaiApp(chosen, parts.session, parts.secret_of, parts.clock)
+
+
+DESTINATIONS: Mapping[str, Kind[Any]] = {
+    "app": Kind(EmbeddedOptions, _open_app),
+    "clarifai": Kind(ClarifaiOptions, _open_clarifai),
+}
+
+
+def new_session() -> aiohttp.ClientSession:
+    """The session for `Parts`: no proxy or password from the environment, no cookies kept."""
+    return aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def check_options(destination: collector.Destination) -> None:
+    """Raise ConfigurationError naming every field at fault."""
+    _read(destination)
+
+
+def open_destination(destination: collector.Destination, parts: Parts, key_id: str = "") -> Destination:
+    """Open a destination. `key_id` is the collector's `post_inputs_key_id`, used when the options name no key.
+
+    Raises ConfigurationError as `check_options` does.
+    """
+    kind, options = _read(destination)
+    return kind.open(options, parts, key_id)
+
+
+def _read(destination: collector.Destination) -> tuple[Kind[Any], BaseModel]:
+    kind = DESTINATIONS.get(destination.kind)
+    if kind is None:
+        message = f"there is no kind {destination.kind!r}: write one of {', '.join(DESTINATIONS)}"
+        raise ConfigurationError(Problem(message, field="destination.kind"))
+    try:
+        return kind, kind.options.model_validate(dict(destination.options))
+    except ValidationError as error:
+        raise ConfigurationError([_to_problem(fault, kind.options) for fault in _faults(error)]) from None
+
+
+def _faults(error: ValidationError) -> list[Any]:
+    return list(error.errors(include_url=False, include_context=False, include_input=False))
+
+
+def _to_problem(fault: Mapping[str, Any], options: type[BaseModel]) -> Problem:
+    field = ".".join(("destination", *(str(part) for part in fault["loc"])))
+    if fault["type"] == "extra_forbidden":
+        return Problem(f"no such option: write one of {', '.join(options.model_fields)}", field=field)
+    return Problem(str(fault["msg"]).removeprefix("Value error, "), field=field)

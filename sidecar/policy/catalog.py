@@ -1,0 +1,268 @@
+"""The live catalog: every collector and workflow, from files and from the API, in one place.
+
+Owns the tables of policies and the snapshot in memory that everything else reads. Promises that each change is whole or
+not at all, that changes follow one another, that what a file manages is changed only by that file, and that a key given
+in clear is encrypted before it is written, answered or logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, ManagedBy, Workflow
+from sidecar.errors import ConfigurationError, ConflictError, NotFoundError, Problem
+from sidecar.events import Events
+from sidecar.kit.clock import Clock, rfc3339
+from sidecar.policy import rows
+from sidecar.policy.checks import (
+    Judges,
+    Key,
+    Outcome,
+    Snapshot,
+    key_of,
+    problems_of_collector,
+    problems_of_workflow,
+    settle,
+)
+from sidecar.policy.files import read_folder
+from sidecar.policy.wire import patch_collector, read_collector
+from sidecar.policy.workflow_wire import read_workflow
+from sidecar.store.database import Database
+
+PolicyT = TypeVar("PolicyT", Collector, Workflow)
+Wires = Sequence[object]
+
+
+class Catalog:
+    """Reads and changes policies. Every method that changes any raises ConfigurationError, and then changed nothing."""
+
+    def __init__(
+        self,
+        database: Database,
+        events: Events,
+        clock: Clock,
+        *,
+        check_workflow: Callable[[Workflow], object],
+        check_destination: Callable[[Destination], object],
+        store_secret: Callable[[str], Awaitable[str]],
+        is_secret: Callable[[str], Awaitable[bool]],
+        on_change: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`check_…` raise ConfigurationError; `store_secret` gives the reference that `is_secret` then knows."""
+        self._database = database
+        self._events = events
+        self._clock = clock
+        self._judges = Judges(check_workflow, check_destination)
+        self._store_secret = store_secret
+        self._is_secret = is_secret
+        self._one_change = asyncio.Lock()
+        self.on_change = on_change
+        """Called after each change, with the new snapshot in place."""
+        self.snapshot = Snapshot()
+
+    async def open(self) -> None:
+        """Read what the database holds."""
+        self.snapshot = await self._database.read(rows.read_snapshot)
+        self.on_change()
+
+    async def load_files(self, folder: Path) -> list[Problem]:
+        """Let the files in `folder` replace all that files manage, in one transaction; give every problem found.
+
+        A file with a problem keeps the last good version of what it gave, here and in the database.
+        """
+        async with self._one_change:
+            self.snapshot = await self._database.read(rows.read_snapshot)
+            try:
+                loaded = await asyncio.to_thread(read_folder, folder)
+            except ConfigurationError as error:
+                self._events.policy_broken(error)
+                return list(error.problems)
+            outcome = settle(loaded, self.snapshot, self._judges)
+            await self._take(outcome)
+        if outcome.problems:
+            self._events.policy_broken(ConfigurationError(outcome.problems))
+        return list(outcome.problems)
+
+    async def _take(self, outcome: Outcome) -> None:
+        old = {key_of(each): each for each in self.snapshot.collectors}
+        collectors = [self._dated(await self._sealed(each), old) for each in outcome.collectors]
+        workflows = [self._dated(each, self.snapshot.workflows) for each in outcome.workflows]
+        there: list[rows.Policy] = [*self.snapshot.collectors, *self.snapshot.workflows.values()]
+        managed = list(filter(_is_from_file, there))
+        policies: list[rows.Policy] = [*collectors, *workflows]
+        changed = [each.id for each in policies if each not in managed]
+        if changed or len(policies) < len(managed):
+            await self._change(lambda connection: rows.replace_files(connection, policies))
+            self._events.policy_changed("loaded", "files", tuple(changed))
+
+    # collectors
+
+    def get_collector(self, user_id: str, app_id: str, collector_id: str) -> Collector:
+        """Raises NotFoundError."""
+        return self._find(self.list_collectors(user_id, app_id), "collector", collector_id)
+
+    def list_collectors(self, user_id: str, app_id: str) -> tuple[Collector, ...]:
+        """An app's collectors, in the order they were made."""
+        return tuple(each for each in self.snapshot.collectors if key_of(each)[:2] == (user_id, app_id))
+
+    async def add_collectors(
+        self, wires: Wires, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+    ) -> tuple[Collector, ...]:
+        """Make collectors, all or none. Raises ConfigurationError, or ConflictError when an id is there already."""
+        async with self._one_change:
+            now = rfc3339(self._clock.now())
+            new = _read_all(
+                wires,
+                "collectors",
+                lambda wire, where: read_collector(wire, user_id, app_id, where=where, created_at=now),
+            )
+            _refuse_repeated(new, {key_of(each) for each in self.snapshot.collectors}, "collectors")
+            return await self._put_collectors(new, "added", rows.insert)
+
+    async def patch_collectors(
+        self, wires: Wires, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+    ) -> tuple[Collector, ...]:
+        """Replace the supplied fields, all or none. Raises ConfigurationError or NotFoundError."""
+        async with self._one_change:
+            changed = _read_all(wires, "collectors", lambda wire, where: self._patched(wire, user_id, app_id, where))
+            _refuse_repeated(changed, set(), "collectors")
+            return await self._put_collectors(changed, "changed", rows.replace)
+
+    async def delete_collectors(
+        self, ids: Sequence[str] | None, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+    ) -> tuple[Collector, ...]:
+        """Delete these collectors, or all of an app (None), all or none; give what was deleted."""
+        async with self._one_change:
+            own = self.list_collectors(user_id, app_id)
+            gone = own if ids is None else tuple(self._find(own, "collector", each) for each in dict.fromkeys(ids))
+            problems = [problem for each in gone for problem in _managed_by_file(each, f"collector {each.id}")]
+            if problems:
+                raise ConfigurationError(problems)
+            await self._change(lambda connection: rows.remove(connection, gone))
+            self._events.policy_changed("deleted", "collector", tuple(each.key for each in gone))
+            return gone
+
+    def _patched(self, wire: object, user_id: str, app_id: str, where: str) -> Collector:
+        name = wire.get("id") if isinstance(wire, Mapping) else None
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(Problem("is missing: it says which collector to change", field=f"{where}.id"))
+        old = self.get_collector(user_id, app_id, name)
+        problems = _managed_by_file(old, where)
+        if problems:
+            raise ConfigurationError(problems)
+        return patch_collector(old, wire, where=where)
+
+    async def _put_collectors(
+        self, collectors: Sequence[Collector], action: str, put: Callable[..., None]
+    ) -> tuple[Collector, ...]:
+        problems = [
+            problem
+            for index, each in enumerate(collectors)
+            for problem in problems_of_collector(each, self.snapshot.workflows, self._judges, f"collectors[{index}]")
+        ]
+        if problems:
+            raise ConfigurationError(problems)
+        sealed = tuple([await self._sealed(each) for each in collectors])
+        await self._change(lambda connection: put(connection, sealed))
+        self._events.policy_changed(action, "collector", tuple(each.key for each in sealed))
+        return sealed
+
+    # workflows
+
+    def get_workflow(self, user_id: str, app_id: str, workflow_id: str) -> Workflow:
+        """Raises NotFoundError."""
+        return self._find(self.list_workflows(user_id, app_id), "workflow", workflow_id)
+
+    def list_workflows(self, user_id: str, app_id: str) -> tuple[Workflow, ...]:
+        """An app's workflows, in the order they were made."""
+        return tuple(each for key, each in self.snapshot.workflows.items() if key[:2] == (user_id, app_id))
+
+    async def add_workflows(
+        self, wires: Wires, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+    ) -> tuple[Workflow, ...]:
+        """Make workflows, all or none. Raises ConfigurationError, or ConflictError when an id is there already."""
+        async with self._one_change:
+            now = rfc3339(self._clock.now())
+            new = _read_all(
+                wires,
+                "workflows",
+                lambda wire, where: read_workflow(wire, user_id, app_id, where=where, created_at=now),
+            )
+            _refuse_repeated(new, self.snapshot.workflows.keys(), "workflows")
+            problems = [
+                problem
+                for index, each in enumerate(new)
+                for problem in problems_of_workflow(each, self._judges, f"workflows[{index}]")
+            ]
+            if problems:
+                raise ConfigurationError(problems)
+            await self._change(lambda connection: rows.insert(connection, new))
+            self._events.policy_changed("added", "workflow", tuple(each.id for each in new))
+            return tuple(new)
+
+    # what they share
+
+    async def _change(self, work: Callable[..., None]) -> None:
+        def transact(connection: Connection) -> Snapshot:
+            work(connection)
+            return rows.read_snapshot(connection)
+
+        self.snapshot = await self._database.write(transact)
+        self.on_change()
+
+    async def _sealed(self, collector: Collector) -> Collector:
+        """`collector` with its key replaced by a reference, unless it is one."""
+        given = collector.source.post_inputs_key_id
+        if not given or await self._is_secret(given):
+            return collector
+        source = dataclasses.replace(collector.source, post_inputs_key_id=await self._store_secret(given))
+        return dataclasses.replace(collector, source=source)
+
+    def _dated(self, policy: PolicyT, old: Mapping[Key, PolicyT]) -> PolicyT:
+        known = old.get(key_of(policy))
+        return dataclasses.replace(policy, created_at=known.created_at if known else rfc3339(self._clock.now()))
+
+    @staticmethod
+    def _find(policies: Iterable[PolicyT], kind: str, name: str) -> PolicyT:
+        for each in policies:
+            if each.id == name:
+                return each
+        raise NotFoundError(f"no {kind} {name!r} in this app")
+
+
+def _read_all(wires: Wires, where: str, read: Callable[[object, str], PolicyT]) -> list[PolicyT]:
+    """Read every one of `wires`. Raises ConfigurationError with the faults of all."""
+    policies: list[PolicyT] = []
+    problems: list[Problem] = []
+    for index, wire in enumerate(wires):
+        try:
+            policies.append(read(wire, f"{where}[{index}]"))
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return policies
+
+
+def _refuse_repeated(policies: Sequence[Collector | Workflow], taken: Iterable[Key], where: str) -> None:
+    seen = set(taken)
+    for index, each in enumerate(policies):
+        if key_of(each) in seen:
+            raise ConflictError(f"{where}[{index}].id: {each.id!r} is there already")
+        seen.add(key_of(each))
+
+
+def _is_from_file(policy: Collector | Workflow) -> bool:
+    return policy.managed_by is ManagedBy.FILE
+
+
+def _managed_by_file(collector: Collector, where: str) -> list[Problem]:
+    if not _is_from_file(collector):
+        return []
+    return [Problem(f"managed_by: file: change {collector.origin} instead", field=where)]

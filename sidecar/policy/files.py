@@ -1,0 +1,147 @@
+"""The policies folder: one `collector:` or one `workflow:` in each `*.yaml`, read with the line of every field.
+
+Does I/O (reading files) and is blocking. Promises that a fault in one file hides none in another and names
+`file:line: field: message`; a fault found later is given its line by `Loaded.locate`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sidecar.collector import Collector, Workflow
+from sidecar.errors import ConfigurationError, Problem
+from sidecar.policy.marks import MAX_FILE_BYTES, line_in, read_marked
+from sidecar.policy.wire import read_collector
+from sidecar.policy.workflow_wire import read_workflow
+
+KINDS = ("collector", "workflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a folder holds. A file with a problem gives no policy."""
+
+    collectors: tuple[Collector, ...] = ()
+    workflows: tuple[Workflow, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    files: tuple[str, ...] = ()
+    """Every policy file there, in order, also those with a problem."""
+    lines: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def line_of(self, file: str, field: str) -> int:
+        """The line of `field` in `file`, or of the nearest field around it; 0 when the file was not read."""
+        lines = self.lines.get(file)
+        if lines is None:
+            return 0
+        for kind in KINDS:
+            if kind in lines and not field.startswith(kind):
+                field = f"{kind}.{field}"
+        return line_in(lines, field)
+
+    def locate(self, problem: Problem) -> Problem:
+        """`problem` with its line, if its file was read and it has none yet."""
+        if problem.line:
+            return problem
+        return dataclasses.replace(problem, line=self.line_of(problem.file, problem.field))
+
+    def without(self, problems: Sequence[Problem]) -> Loaded:
+        """This folder once `problems` are known too: their files give no policy."""
+        problems = tuple(map(self.locate, problems))
+        broken = {problem.file for problem in problems}
+        return dataclasses.replace(
+            self,
+            collectors=tuple(each for each in self.collectors if each.origin not in broken),
+            workflows=tuple(each for each in self.workflows if each.origin not in broken),
+            problems=self.problems + problems,
+        )
+
+
+def read_folder(path: Path) -> Loaded:
+    """Read every `*.yaml` and `*.yml` in `path`; a folder that is not there holds nothing.
+
+    Raises ConfigurationError when the folder cannot be listed.
+    """
+    policies: list[Collector | Workflow] = []
+    problems: list[Problem] = []
+    lines: dict[str, Mapping[str, int]] = {}
+    names = _policy_files(path)
+    for name in names:
+        try:
+            found = _read_file(name, lines)
+        except ConfigurationError as error:
+            problems += error.problems
+        else:
+            policies.append(found)
+    loaded = Loaded(
+        tuple(each for each in policies if isinstance(each, Collector)),
+        tuple(each for each in policies if isinstance(each, Workflow)),
+        files=tuple(map(str, names)),
+        lines=lines,
+    )
+    problems = [loaded.locate(problem) for problem in problems]
+    loaded = dataclasses.replace(loaded, problems=tuple(problems))
+    return loaded.without([*_twice(loaded.collectors, "collector"), *_twice(loaded.workflows, "workflow")])
+
+
+def _policy_files(path: Path) -> list[Path]:
+    try:
+        found = [entry for entry in path.iterdir() if entry.suffix in (".yaml", ".yml") and entry.name[0] != "."]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(Problem(f"cannot be listed: {error.strerror}", file=str(path))) from error
+    return sorted(found)
+
+
+def _read_file(path: Path, lines: dict[str, Mapping[str, int]]) -> Collector | Workflow:
+    file = str(path)
+    document, lines[file] = read_marked(_text_of(path), file)
+    if document is None:
+        message = "the file is empty: write one `collector:` or one `workflow:`"
+        raise ConfigurationError(Problem(message, file=file, line=1))
+    if not isinstance(document, dict) or len(document) != 1 or next(iter(document)) not in KINDS:
+        message = "must hold exactly one `collector:` or one `workflow:`, and nothing beside it"
+        raise ConfigurationError(Problem(message, file=file, line=_line_of_stranger(document, lines[file])))
+    if "collector" in document:
+        return read_collector(document["collector"], file=file)
+    return read_workflow(document["workflow"], file=file)
+
+
+def _line_of_stranger(document: object, lines: Mapping[str, int]) -> int:
+    """Where the first field stands that has no place there."""
+    names = list(map(str, document)) if isinstance(document, dict) else []
+    strangers = [name for name in names if name not in KINDS] or names[1:]
+    return line_in(lines, strangers[0]) if strangers else 1
+
+
+def _text_of(path: Path) -> str:
+    file = str(path)
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(Problem(f"cannot be read: {error.strerror}", file=file)) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigurationError(Problem(f"is larger than {MAX_FILE_BYTES // 1024} KiB: that is no policy", file=file))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigurationError(Problem("is not UTF-8 text", file=file, line=line)) from error
+
+
+def _twice(policies: Iterable[Collector | Workflow], kind: str) -> list[Problem]:
+    """Ids that stand in several files: none of them is right until a person says which."""
+    files: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for each in policies:
+        files[each.user_id, each.app_id, each.id].append(each.origin)
+    return [
+        Problem(f"{key[2]!r} is also in {', '.join(other for other in origins if other != file)}", f"{kind}.id", file)
+        for key, origins in files.items()
+        if len(origins) > 1
+        for file in origins
+    ]

@@ -1,0 +1,188 @@
+"""The shapes in which people write policies, as pydantic models: the Clarifai Collectors contract, plus what is ours.
+
+Owns names and types only: snake_case and camelCase both read, unknown fields are refused, a number never passes for a
+string nor a string for a number. What depends on more than one field is judged in `policy.wire`. Every field may be
+missing here, so that a PATCH is read by the same model and tells what it supplied.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic.alias_generators import to_camel
+
+from sidecar.collector import Status
+from sidecar.kit.ids import ID
+
+MAX_ID_LENGTH = 48
+ONE_SOURCE = "a collector has exactly one; write one collector for each"
+STATUS_WORDS = {"active": Status.COLLECTOR_ACTIVE, "inactive": Status.COLLECTOR_INACTIVE}
+
+
+def read_id(value: object) -> object:
+    """`value` if it is an id by the contract's pattern. Raises ValueError."""
+    if isinstance(value, str) and (len(value) > MAX_ID_LENGTH or not ID.fullmatch(value)):
+        raise ValueError(
+            f"is not an id: letters and digits, single - or _ between them, at most {MAX_ID_LENGTH} characters"
+        )
+    return value
+
+
+def read_optional_id(value: object) -> object:
+    """An id, or blank: none."""
+    return value if value == "" else read_id(value)
+
+
+def read_status(value: object) -> object:
+    """The state as the contract's `{code}`, or as one word or number. Raises ValueError."""
+    if isinstance(value, dict):
+        unknown = sorted(set(map(str, value)) - {"code", "description", "details", "req_id", "reqId"})
+        if unknown:
+            raise ValueError(f"has no field {unknown[0]!r}: write {{code: COLLECTOR_ACTIVE}}, or one word")
+        value = value.get("code", Status.COLLECTOR_ACTIVE)
+    if isinstance(value, str) and (value in Status.__members__ or value.lower() in STATUS_WORDS):
+        return Status[value] if value in Status.__members__ else STATUS_WORDS[value.lower()]
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in list(Status):
+        return Status(int(value))
+    raise ValueError("must be active or inactive (COLLECTOR_ACTIVE, 52001; COLLECTOR_INACTIVE, 52002)")
+
+
+def read_destination(value: object) -> object:
+    """`app`, or `{kind: {options}}`, as the latter. Raises ValueError."""
+    if isinstance(value, str) and value:
+        return {value: {}}
+    if isinstance(value, dict) and len(value) == 1:
+        kind, options = next(iter(value.items()))
+        if isinstance(kind, str) and (options is None or isinstance(options, dict)):
+            return {kind: options or {}}
+    raise ValueError("must be one kind: `destination: app`, or with options `destination: {clarifai: {base_url: …}}`")
+
+
+def read_one_source(value: object) -> object:
+    """`value` unless it holds several sources. Raises ValueError that names them."""
+    names = [str(name) for name in value] if isinstance(value, dict) else []
+    if len(names) > 1 and all(name.endswith(("_source", "Source")) for name in names):
+        raise ValueError(f"two sources, {' and '.join(names)}: {ONE_SOURCE}")
+    if isinstance(value, list) and value:
+        raise ValueError(f"must be an object, not a list of {len(value)}: {ONE_SOURCE}")
+    return value
+
+
+Id = Annotated[str, BeforeValidator(read_id)]
+OptionalId = Annotated[str, BeforeValidator(read_optional_id)]
+StatusShape = Annotated[Status, BeforeValidator(read_status)]
+DestinationShape = Annotated[dict[str, dict[str, Any]], BeforeValidator(read_destination)]
+Fraction = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Shape(BaseModel):
+    """What all shapes share: both spellings of a name are read, and no other name is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        hide_input_in_errors=True,
+        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, to_camel(name))),
+    )
+
+
+class ModelSourceShape(Shape):
+    """`api_post_model_outputs_collector_source`."""
+
+    model_id: str | None = None
+    model_version_id: str | None = None
+    model_user_id: str | None = None
+    model_app_id: str | None = None
+    caller_user_id: str | None = None
+    post_inputs_key_id: str | None = None
+
+
+class CollectorSourceShape(Shape):
+    api_post_model_outputs_collector_source: ModelSourceShape | None = None
+
+
+class ShortSourceShape(Shape):
+    """*Ours*: the same for models without the contract's four ids."""
+
+    model: str | None = None
+    version: str | None = None
+    user: str | None = None
+    app: str | None = None
+    caller: str | None = None
+    key: str | None = None
+
+
+class OwnedShape(Shape):
+    """What a collector and a workflow share; the server sets the last three and passes over what is sent."""
+
+    id: Id | None = None
+    description: str | None = None
+    user_id: Id | None = None
+    app_id: Id | None = None
+    created_at: Any = None
+    managed_by: Any = None
+    origin: Any = None
+
+
+class CollectorShape(OwnedShape):
+    pre_queue_workflow_id: OptionalId | None = None
+    pre_queue_random_sample: Fraction | None = None
+    post_queue_workflow_id: OptionalId | None = None
+    collector_source: Annotated[CollectorSourceShape | None, BeforeValidator(read_one_source)] = None
+    source: Annotated[ShortSourceShape | None, BeforeValidator(read_one_source)] = None
+    status: StatusShape | None = None
+    collect_outputs: StrictBool | None = None
+    keep_input: StrictBool | None = None
+    sample_exchanges: Fraction | None = None
+    destination: DestinationShape | None = None
+
+
+class ConceptShape(Shape):
+    id: str
+    value: Number | None = None
+    name: str | None = None
+
+
+class OutputDataShape(Shape):
+    concepts: list[ConceptShape] | None = None
+
+
+class OutputInfoShape(Shape):
+    params: dict[str, Any] | None = None
+    data: OutputDataShape | None = None
+
+
+class ModelVersionShape(Shape):
+    id: str | None = None
+
+
+class NodeModelShape(Shape):
+    """A node's model; the contract's files say `model_id` and `model_version_id`, its API `id` and `model_version`."""
+
+    model_id: str | None = None
+    id: str | None = None
+    model_type_id: str | None = None
+    model_version_id: str | None = None
+    model_version: ModelVersionShape | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+    description: str | None = None
+    output_info: OutputInfoShape | None = None
+
+
+class NodeInputShape(Shape):
+    node_id: str
+
+
+class NodeShape(Shape):
+    id: str
+    model: NodeModelShape
+    node_inputs: Annotated[list[NodeInputShape], Field(min_length=1)] | None = None
+    suppress_output: StrictBool | None = None
+
+
+class WorkflowShape(OwnedShape):
+    nodes: list[NodeShape] | None = None

@@ -1,0 +1,228 @@
+"""The link to the engine: frames out over a Unix socket, the index and receipts back.
+
+Promises never to wait and never to raise into the relay. What is sent while no engine listens waits in the kernel and
+in the transport's buffer, whose size the taps count against their budget. An exchange is *outstanding* until its
+receipt; when the connection is lost, the outstanding ones are lost with it. The last index is kept, so that what nobody
+wants is still not copied while an engine starts again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+from sidecar import frame
+from sidecar.events import Events
+from sidecar.frame import FrameError, Index, Kind
+from sidecar.kit.tasks import Tasks
+from sidecar.proxy.counts import Counts
+
+FIRST_BACK_OFF_SECONDS = 0.05
+LONGEST_BACK_OFF_SECONDS = 5.0
+METRICS_SECONDS = 2.0
+GATHER_SECONDS = 0.002
+"""How long frames are gathered before they are written together: one write for many costs the relay far less."""
+GATHER_BYTES = 256 * 1024
+CLOSE_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Link(asyncio.Protocol):
+    """One relay's connection to the engine at `path`, opened again whenever it is lost."""
+
+    def __init__(self, path: Path, counts: Counts, events: Events) -> None:
+        self._path = path
+        self._counts = counts
+        self._events = events
+        self._tasks = Tasks(events.task_failed)
+        self._transport: asyncio.Transport | None = None
+        self._reader = frame.FrameReader()
+        self._lost = asyncio.Event()
+        self._engine_has_spoken = False
+        self._sequence = 0
+        self._asked: dict[bytes, asyncio.Future[bytes | None]] = {}
+        self._flushing: list[asyncio.Future[None]] = []
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self.index: Index | None = None
+        """What any active collector could want, as last said; None until an engine has said so."""
+
+    # what the taps use
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes sent and not yet taken by the kernel."""
+        return 0 if self._transport is None else self._gathered_bytes + self._transport.get_write_buffer_size()
+
+    @property
+    def overflow_reason(self) -> str:
+        """Why the budget is full: an engine that lives is slow, one that has not spoken is away."""
+        return "queue_full" if self._engine_has_spoken else "engine_away"
+
+    def send(self, parts: Sequence[bytes], size_bytes: int) -> str | None:
+        """Send one exchange's frame, in pieces of `size_bytes` together. Returns None, or why it is lost."""
+        if self._transport is None:
+            return "engine_away"
+        if not self._gathered:
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._write_gathered)
+        self._gathered += parts
+        self._gathered_bytes += size_bytes
+        self._counts.outstanding += 1
+        if self._gathered_bytes > GATHER_BYTES:
+            self._write_gathered()
+        return None
+
+    def _write_gathered(self) -> None:
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        if gathered and self._transport is not None:
+            self._transport.writelines(gathered)
+
+    # its life
+
+    async def start(self) -> None:
+        """Open the connection, and keep it open until `stop`. Returns when it is open or was refused once."""
+        opened = await self._open()
+        self._tasks.start(self._keep_open(opened), "link to the engine")
+
+    async def stop(self) -> None:
+        """Close the connection; what was sent still goes out, if the engine reads it soon. Safe twice."""
+        await self._tasks.stop()
+        if self._transport is None:
+            return
+        self._write_gathered()
+        self._transport.close()
+        try:
+            await asyncio.wait_for(self._lost.wait(), CLOSE_SECONDS)
+        except TimeoutError:
+            self._drop()
+            await self._lost.wait()
+
+    async def flushed(self) -> None:
+        """Wait until every exchange sent has its receipt, or is lost. As long as that takes: the caller bounds it."""
+        if self._counts.outstanding:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._flushing.append(waiting)
+            await waiting
+
+    async def metrics(self) -> bytes | None:
+        """The engine's metrics page; None when it is away or does not answer in time."""
+        if self._transport is None:
+            return None
+        self._sequence += 1
+        sequence = b"%d" % self._sequence
+        answer = self._asked[sequence] = asyncio.get_running_loop().create_future()
+        self._transport.write(frame.encode_text(Kind.ASK_METRICS, sequence.decode()))
+        done, _ = await asyncio.wait([answer], timeout=METRICS_SECONDS)
+        self._asked.pop(sequence, None)
+        return answer.result() if done else None
+
+    async def _keep_open(self, is_open: bool) -> None:
+        """A new connection is opened at once where the engine had spoken on the last one, else after a back-off."""
+        back_off = FIRST_BACK_OFF_SECONDS
+        while True:
+            if is_open:
+                await self._lost.wait()
+            if self._engine_has_spoken:
+                back_off = FIRST_BACK_OFF_SECONDS
+            else:
+                await asyncio.sleep(back_off)
+                back_off = min(back_off * 2, LONGEST_BACK_OFF_SECONDS)
+            self._engine_has_spoken = False
+            is_open = await self._open()
+
+    async def _open(self) -> bool:
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, str(self._path))
+        except OSError:
+            return False
+        return True
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._reader = frame.FrameReader()
+        self._lost.clear()
+        self._events.link_opened()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._write_gathered()
+        lost, self._counts.outstanding = self._counts.outstanding, 0
+        self._counts.lose("engine_away", lost)
+        self._answer_flushing()
+        for answer in self._asked.values():
+            _resolve(answer, None)
+        self._lost.set()
+        self._events.link_closed(lost)
+
+    def eof_received(self) -> None:
+        self._drop()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for kind, payload in self._reader.feed(data):
+                self._received(kind, payload)
+        except (FrameError, ValueError) as error:
+            self._drop()
+            self._events.capture_failed("link", error)
+
+    def _drop(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
+    def _received(self, kind: int, payload: bytes) -> None:
+        if kind == Kind.ACK:
+            self._receipts(frame.decode_counts(payload.decode()))
+        elif kind == Kind.INDEX:
+            self.index = frame.decode_index(payload.decode())
+            self._engine_has_spoken = True
+        elif kind == Kind.ASK_COUNTS:
+            self._say_counts(payload.decode())
+        elif kind == Kind.METRICS:
+            sequence, _, page = payload.partition(b"\n")
+            answer = self._asked.pop(sequence, None)
+            if answer is not None:
+                _resolve(answer, page)
+
+    def _receipts(self, receipts: dict[str, int]) -> None:
+        counts = self._counts
+        total = sum(receipts.values())
+        if total > counts.outstanding or min(receipts.values(), default=0) < 0:
+            raise FrameError(f"the engine gave {total} receipts for {counts.outstanding} exchanges")
+        for name, count in receipts.items():
+            self._receipt(name, count)
+        self._answer_flushing()
+
+    def _receipt(self, name: str, count: int) -> None:
+        counts = self._counts
+        kind, dot, reason = name.partition(".")
+        if name == "taken":
+            counts.taken += count
+        elif name == "unwanted":
+            counts.unwanted += count
+        elif kind == "lost" and dot:
+            counts.lose(reason, count)
+        else:
+            raise FrameError(f"the engine gave a receipt named {name!r}")
+        counts.outstanding -= count
+
+    def _say_counts(self, sequence: str) -> None:
+        if self._transport is not None:
+            counts = frame.encode_counts(self._counts.as_dict())
+            self._transport.write(frame.encode_text(Kind.COUNTS, f"sequence {sequence}\n{counts}"))
+
+    def _answer_flushing(self) -> None:
+        if self._flushing and not self._counts.outstanding:
+            waiting, self._flushing = self._flushing, []
+            for future in waiting:
+                _resolve(future, None)
+
+
+def _resolve(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)

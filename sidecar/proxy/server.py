@@ -1,0 +1,126 @@
+"""The relay's front door: its listener, its readiness, and how it stops.
+
+aiohttp's low-level server carries the listener and is given our protocol in place of its own. Draining follows what a
+load balancer does: it learns from readiness that this instance is going, while new connections are still served; then
+idle connections are closed, open exchanges end within the grace, and what is left is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from sidecar.errors import ConfigurationError, Problem
+from sidecar.events import Events
+from sidecar.kit.clock import Clock, SystemClock
+from sidecar.proxy.admit import Admission
+from sidecar.proxy.counts import Counts
+from sidecar.proxy.link import Link
+from sidecar.proxy.relay import Downstream, Relay
+from sidecar.proxy.tap import Capture
+from sidecar.settings import Address, Settings
+
+BACKLOG = 1024
+FLUSH_SECONDS = 5.0
+
+
+class _Server(web.Server):
+    """aiohttp's server with our protocol: it is only ever asked for one a connection."""
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__(_no_handler)
+        self._relay = relay
+
+    def __call__(self) -> Any:  # noqa: ANN401 - aiohttp names its own protocol, the loop takes any
+        return Downstream(self._relay)
+
+
+async def _no_handler(request: web.BaseRequest) -> NoReturn:
+    raise NotImplementedError("the relay reads no request")
+
+
+class RelayServer:
+    """One relay: `start`, then `drain` (or `stop`), each safe twice."""
+
+    def __init__(
+        self, settings: Settings, link: Link, events: Events, counts: Counts, clock: Clock | None = None
+    ) -> None:
+        self._settings = settings
+        self._link = link
+        self._events = events
+        capture = Capture(
+            Admission(settings.caller_header),
+            link,
+            counts,
+            clock or SystemClock(),
+            limit_bytes=settings.relay_memory,
+            max_body_bytes=settings.max_body,
+        )
+        self._relay = Relay(settings.upstream, capture, events)
+        self._runner: web.ServerRunner | None = None
+        self._stopping = asyncio.Event()
+        self.address = settings.listen
+        """Where it listens; the port is the bound one once started."""
+        self.is_ready = False
+
+    async def start(self) -> None:
+        """Listen. Raises ConfigurationError when the address cannot be had."""
+        self._runner = web.ServerRunner(_Server(self._relay))
+        await self._runner.setup()
+        try:
+            await self._site(self._runner).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigurationError(Problem(f"cannot listen at {self.address}: {error}", field="--listen")) from error
+        if not self.address.path:
+            self.address = Address(self.address.host, self._runner.addresses[0][1])
+        self.is_ready = True
+        self._events.relay_listening(str(self.address), str(self._settings.upstream))
+
+    def _site(self, runner: web.ServerRunner) -> web.BaseSite:
+        listen = self.address
+        if listen.path:
+            return web.UnixSite(runner, os.fspath(listen.path), backlog=BACKLOG)
+        return web.TCPSite(runner, listen.host, listen.port, backlog=BACKLOG)
+
+    async def drain(self) -> None:
+        """The way down after SIGTERM; `stop` cuts it short."""
+        self.is_ready = False
+        await _within(self._stopping.wait(), self._settings.drain_delay)
+        await self._close_listener()
+        self._relay.is_draining = True
+        for connection in tuple(self._relay.connections):
+            connection.close_if_idle()
+        await _within(self._relay.all_closed(), self._settings.grace)
+        await self._cut()
+        if not self._stopping.is_set():
+            await _within(self._link.flushed(), FLUSH_SECONDS)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End at once: connections are reset."""
+        self.is_ready = False
+        self._stopping.set()
+        await self._close_listener()
+        await self._cut()
+        await self._relay.tasks.stop()
+
+    async def _close_listener(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _cut(self) -> None:
+        for connection in tuple(self._relay.connections):
+            connection.abort()
+        await self._relay.all_closed()
+
+
+async def _within(work: Awaitable[object], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(work, seconds)

@@ -1,0 +1,193 @@
+"""The queue of jobs, on the database.
+
+Owns the jobs' rows, their leases, and the counts that a failing disk keeps from being written. Promises that a job and
+its count change in one transaction, so the ledger's sums hold after any kill, and that `record` never raises for a
+fault of the storage: what cannot be kept is counted instead. Every other call then raises TransientError and has
+changed nothing. Runs no workflow and delivers nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
+
+import sqlalchemy
+from sqlalchemy import ColumnElement, Connection
+
+from sidecar.errors import CapacityError, TransientError
+from sidecar.events import Events
+from sidecar.kit.clock import Clock
+from sidecar.queue import statements
+from sidecar.queue.states import Event, State, after
+from sidecar.queue.values import EVENT_OF, Counts, Job, JobView, NewJob, Retry, Settlement
+from sidecar.store.database import Database
+
+T = TypeVar("T")
+# A text that the driver cannot encode is refused before the database sees it, as an error of Python's own.
+_STORAGE_FAULTS = (CapacityError, sqlalchemy.exc.DBAPIError, UnicodeEncodeError)
+_RETRY_AFTER_SECONDS = 5.0
+_MAX_PAGE = 1000
+LEASE_BYTES = 32 * 1024 * 1024
+
+
+class JobQueue:
+    """Jobs from their first verdict to their last; `owner` is a random id of this engine's start."""
+
+    def __init__(self, database: Database, clock: Clock, events: Events, owner: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._events = events
+        self._owner = owner
+        self._owed: Counter[tuple[str, str, str]] = Counter()
+        self.wake = asyncio.Event()
+        """Set when a job became due, or its due time changed; whoever waits clears it."""
+
+    async def record(self, kept: Sequence[NewJob], counts: Counts) -> None:
+        """Queue the inputs that were kept and count the first verdicts of the others, in one transaction.
+
+        A repeat of (exchange, input, collector) is passed over and not counted. When the storage fails, the kept ones
+        are counted as dropped{disk_full} or dropped{store_failed}, written with the next write that succeeds.
+        """
+        now = self._clock.now()
+
+        def work(connection: Connection) -> int:
+            statements.add_first_verdicts(connection, counts)
+            return statements.insert_jobs(connection, kept, now)
+
+        verdicts = dict(counts)
+        try:
+            queued = await self._write("record", work)
+        except TransientError as error:
+            reason = "disk_full" if isinstance(error.__cause__, CapacityError) else "store_failed"
+            for job in kept:
+                key = (job.collector, State.DROPPED.value, reason)
+                verdicts[key] = verdicts.get(key, 0) + 1
+            self._owed.update(verdicts)
+        else:
+            self._wake_for(queued)
+        for (collector, verdict, reason), count in verdicts.items():
+            self._events.jobs_settled(collector, verdict, reason, count)
+
+    @property
+    def owes(self) -> bool:
+        """True while counts stand in memory because the storage failed."""
+        return bool(self._owed)
+
+    async def flush(self) -> None:
+        """Write the counts that are owed, if any."""
+        if self._owed:
+            await self._write("flush", lambda connection: None)
+
+    async def void_leases(self) -> int:
+        """At start: take back what an engine that is gone had leased; gives how many jobs came back."""
+        voided = await self._write(
+            "void_leases", lambda connection: statements.void_leases(connection, not_of=self._owner)
+        )
+        self._wake_for(voided)
+        return voided
+
+    async def lease(
+        self, limit: int, seconds: float, busy: Collection[str] = (), max_bytes: int = LEASE_BYTES
+    ) -> list[Job]:
+        """Take up to `limit` due jobs for `seconds`, longest due first, none of the collectors that are `busy`.
+
+        Leases that ran out come back first. The content of all is at most `max_bytes` together, or it is one job.
+        """
+        now = self._clock.now()
+        most = statements.Limit(limit, max_bytes, busy)
+        return await self._write("lease", lambda c: statements.lease(c, self._owner, most, now, now + seconds))
+
+    async def next_due(self, busy: Collection[str] = ()) -> float | None:
+        """When `lease` will next find something, in seconds since the epoch; None when nothing is pending."""
+        return await self._read("next_due", lambda c: statements.next_due(c, busy))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """End leases, in one transaction; said by events after the commit.
+
+        A settlement whose lease has passed to another, or whose job is gone, is passed over.
+        """
+        if not settlements:
+            return
+        settled = await self._write("settle", lambda c: statements.settle(c, self._owner, settlements))
+        self._say_settled(settled)
+
+    async def drop_pending(self, collector: str, reason: str = "collector_deleted") -> int:
+        """Drop every job of a collector that is gone; gives how many.
+
+        The dead ones too: without their collector nobody could see, retry or discard them.
+        """
+        return await self._remove("drop_pending", Event.WITHDRAWN, reason, statements.JOB.c.collector == collector)
+
+    async def retry_dead(self, ids: Collection[int] | None = None) -> int:
+        """Queue dead letters again, by id or all of them; gives how many there were."""
+        now = self._clock.now()
+        revived = await self._write("retry_dead", lambda connection: statements.revive(connection, ids, now))
+        self._wake_for(revived)
+        return revived
+
+    async def discard_dead(self, ids: Collection[int] | None = None) -> int:
+        """Give up dead letters, by id or all of them, as dropped{discarded}; gives how many there were."""
+        return await self._remove("discard_dead", Event.DISCARDED, "discarded", *statements.among(ids))
+
+    async def list_jobs(
+        self,
+        states: Collection[State] = (),
+        collector: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[JobView]:
+        """Jobs, newest first; for the next page give the last one's id as `before`. At most 1000 a page."""
+        size = min(max(limit, 1), _MAX_PAGE)
+        return await self._read("list_jobs", lambda c: statements.list_jobs(c, states, collector, before, size))
+
+    async def _remove(self, doing: str, event: Event, reason: str, *conditions: ColumnElement[bool]) -> int:
+        removed = await self._write(doing, lambda c: statements.remove(c, event, reason, *conditions))
+        for collector, count in removed.items():
+            self._events.jobs_settled(collector, State.DROPPED.value, reason, count)
+        return removed.total()
+
+    def _wake_for(self, count: int) -> None:
+        if count:
+            self.wake.set()
+
+    def _say_settled(self, settled: Sequence[Settlement]) -> None:
+        retries: dict[tuple[str, str], list[float]] = {}
+        ends: Counter[tuple[str, str, str]] = Counter()
+        for job, end, _ in settled:
+            if isinstance(end, Retry):
+                retries.setdefault((job.collector, end.reason), []).append(end.retry_at)
+            else:
+                ends[job.collector, after(State.LEASED, EVENT_OF[type(end)]).value, end.reason] += 1
+        for (collector, verdict, reason), count in ends.items():
+            self._events.jobs_settled(collector, verdict, reason, count)
+        for (collector, reason), times in retries.items():
+            self._events.jobs_retried(collector, reason, len(times), max(min(times) - self._clock.now(), 0.0))
+        self._wake_for(len(retries))
+
+    async def _write(self, doing: str, work: Callable[[Connection], T]) -> T:
+        """Run `work` after writing what is owed. What a cancelled write took with it is not counted twice."""
+        owed, self._owed = self._owed, Counter()
+
+        def both(connection: Connection) -> T:
+            statements.add_first_verdicts(connection, owed)
+            return work(connection)
+
+        try:
+            return await self._database.write(both)
+        except _STORAGE_FAULTS as error:
+            self._owed.update(owed)
+            raise self._failed(doing, error) from error
+
+    async def _read(self, doing: str, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._database.read(work)
+        except sqlalchemy.exc.DBAPIError as error:
+            raise self._failed(doing, error) from error
+
+    def _failed(self, doing: str, error: Exception) -> TransientError:
+        # Python's error repeats the text that it could not encode, and that was captured.
+        told = ValueError(error.reason) if isinstance(error, UnicodeEncodeError) else error
+        self._events.store_failed(doing, told)
+        return TransientError(f"the queue's database failed at {doing}: {type(error).__name__}", _RETRY_AFTER_SECONDS)

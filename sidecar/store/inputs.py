@@ -1,0 +1,159 @@
+"""The embedded app's inputs: one row each, media content apart from the rest.
+
+Owns the shape of an `InputRow`: `data` is the JSON of `data.to_wire`, in which the first image, video or audio with
+content has an empty `base64` to mark where `content` belongs. Functions on a connection; whoever calls them owns the
+transaction. Paging is the contract's: newest first, `page` from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, RowMapping, delete, func, select
+
+from sidecar.data import Data, Media, from_wire, media_type_of, to_wire
+from sidecar.store.insert import insert_new
+from sidecar.store.tables import InputRow, table_of
+
+_TABLE = table_of(InputRow)
+_MEDIA = ("image", "video", "audio")
+DEFAULT_PER_PAGE = 128
+MAX_PER_PAGE = 1000
+
+
+class StoredInput(NamedTuple):
+    """An input of an embedded app. `collector`, `caller`, `model`, `version` are blank when no collector posted it."""
+
+    user_id: str
+    app_id: str
+    id: str
+    data: Data
+    created_at: float
+    dataset_ids: tuple[str, ...] = ()
+    collector: str = ""
+    caller: str = ""
+    model: str = ""
+    version: str = ""
+    media_type: str = ""
+    content_bytes: int = 0
+    """Size of the media content; a listing leaves the content itself out of `data`."""
+
+
+class Content(NamedTuple):
+    """Media content as it is served."""
+
+    body: bytes
+    media_type: str
+
+
+def insert_inputs(connection: Connection, inputs: Sequence[StoredInput]) -> list[bool]:
+    """Insert `inputs`, in order: True for each that is new, False where its app has that id already."""
+    return insert_new(connection, _TABLE, [_to_row(stored) for stored in inputs])
+
+
+def insert_many(connection: Connection, inputs: Sequence[StoredInput]) -> set[str]:
+    """The same for inputs of one app; gives the ids that were there already."""
+    are_new = insert_inputs(connection, inputs)
+    return {stored.id for stored, is_new in zip(inputs, are_new, strict=True) if not is_new}
+
+
+def get_input(connection: Connection, user_id: str, app_id: str, input_id: str) -> StoredInput | None:
+    """The whole input, its media content in `data`; None when it is not there."""
+    row = connection.execute(select(_TABLE).where(*_named(user_id, app_id, input_id))).mappings().one_or_none()
+    return None if row is None else _from_row(row, row["content"])
+
+
+def list_inputs(
+    connection: Connection,
+    user_id: str,
+    app_id: str,
+    *,
+    page: int = 1,
+    per_page: int = DEFAULT_PER_PAGE,
+    collector: str = "",
+) -> list[StoredInput]:
+    """A page of an app's inputs, newest first, without media content; `collector` narrows it to one collector's.
+
+    `page` counts from 1 and `per_page` is at most 1000; what is outside is brought inside.
+    """
+    size = min(max(per_page, 1), MAX_PER_PAGE)
+    columns = [column for column in _TABLE.c if column.name != "content"]
+    statement = (
+        select(*columns, func.coalesce(func.length(_TABLE.c.content), 0).label("content_bytes"))
+        .where(*_in_app(user_id, app_id, collector))
+        .order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
+        .limit(size)
+        .offset((max(page, 1) - 1) * size)
+    )
+    return [_from_row(row, None) for row in connection.execute(statement).mappings()]
+
+
+def count_inputs(connection: Connection, user_id: str, app_id: str, *, collector: str = "") -> int:
+    """How many inputs an app holds, or one collector's in it."""
+    statement = select(func.count()).select_from(_TABLE).where(*_in_app(user_id, app_id, collector))
+    return connection.execute(statement).scalar_one()
+
+
+def read_content(connection: Connection, user_id: str, app_id: str, input_id: str) -> Content | None:
+    """The media content of an input; None when there is no such input, or it has none."""
+    columns = (_TABLE.c.content, _TABLE.c.media_type)
+    row = connection.execute(select(*columns).where(*_named(user_id, app_id, input_id))).one_or_none()
+    if row is None or row.content is None:
+        return None
+    return Content(row.content, row.media_type or "application/octet-stream")
+
+
+def delete_inputs(connection: Connection, user_id: str, app_id: str, ids: Iterable[str]) -> int:
+    """Delete inputs by id; gives how many there were."""
+    where = (_TABLE.c.user_id == user_id, _TABLE.c.app_id == app_id, _TABLE.c.id.in_(list(ids)))
+    return connection.execute(delete(_TABLE).where(*where)).rowcount
+
+
+def _named(user_id: str, app_id: str, input_id: str) -> tuple[Any, ...]:
+    return (_TABLE.c.user_id == user_id, _TABLE.c.app_id == app_id, _TABLE.c.id == input_id)
+
+
+def _in_app(user_id: str, app_id: str, collector: str) -> tuple[Any, ...]:
+    app = (_TABLE.c.user_id == user_id, _TABLE.c.app_id == app_id)
+    return (*app, _TABLE.c.collector == collector) if collector else app
+
+
+def _to_row(stored: StoredInput) -> dict[str, Any]:
+    row = stored._asdict()
+    del row["content_bytes"]
+    field = _field_with_content(stored.data)
+    media: Media = getattr(stored.data, field) if field else Media()
+    wire = to_wire(_with_media(stored.data, field, replace(media, content=b"")) if field else stored.data)
+    if field:
+        wire[field]["base64"] = ""
+    return row | {
+        "data": orjson.dumps(wire),
+        "content": media.content or None,
+        "media_type": media.media_type or media_type_of(media.content),
+        "dataset_ids": orjson.dumps(stored.dataset_ids).decode(),
+    }
+
+
+def _field_with_content(data: Data) -> str:
+    return next((name for name in _MEDIA if (media := getattr(data, name)) and media.content), "")
+
+
+def _with_media(data: Data, field: str, media: Media) -> Data:
+    changes: dict[str, Any] = {field: media}
+    return replace(data, **changes)
+
+
+def _from_row(row: RowMapping, content: bytes | None) -> StoredInput:
+    wire = orjson.loads(row["data"])
+    data = from_wire(wire)
+    for name in _MEDIA:
+        if wire.get(name, {}).get("base64") == "":
+            media: Media = getattr(data, name)
+            data = _with_media(data, name, replace(media, content=content or b"", media_type=row["media_type"]))
+    fields = {name: row[name] for name in StoredInput._fields if name in row}
+    size = len(content) if content is not None else fields.get("content_bytes", 0)
+    fields |= {"data": data, "dataset_ids": tuple(orjson.loads(row["dataset_ids"])), "content_bytes": size}
+    return StoredInput(**fields)

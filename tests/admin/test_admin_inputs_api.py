@@ -1,0 +1,119 @@
+"""The embedded app's inputs: each judged by itself, and served so that no browser runs what was captured."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from support.admin import Admin
+
+from sidecar.data import Data, Media, Text
+from sidecar.store.inputs import StoredInput, insert_inputs
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+INPUTS = "/v2/inputs"
+
+
+def text(name: str, raw: str = "hello") -> dict[str, Any]:
+    return {"id": name, "data": {"text": {"raw": raw}}}
+
+
+async def post(admin: Admin, *inputs: Any) -> tuple[int, int, list[int]]:
+    """HTTP status, top code, code of each input."""
+    status, answer = await admin.ask("POST", INPUTS, {"inputs": list(inputs)})
+    return status, answer["status"]["code"], [each["status"]["code"] for each in answer["inputs"]]
+
+
+async def test_each_input_is_judged_by_itself(admin: Admin) -> None:
+    assert await post(admin, text("a")) == (200, 10000, [30001])
+    mixed = await post(admin, text("a"), text("b"), text("b"), {"id": "c", "data": {}}, {"id": "d e"}, 7)
+    assert mixed == (200, 10010, [30100, 30001, 30100, 30104, 30104, 30104])
+    assert await post(admin, text("a"), text("b")) == (400, 10020, [30100, 30100])
+    _, listed = await admin.ask("GET", INPUTS)
+    assert {each["id"] for each in listed["inputs"]} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("wire", "said"),
+    [
+        ({"id": "x", "dat": {}}, "inputs[0].dat: no such field"),
+        ({"id": "x", "data": {"text": "hello"}}, "inputs[0].data.text: must be an object"),
+        ({"id": "x", "data": {"image": {"base64": "!"}}}, "inputs[0].data.image.base64: must be base64"),
+        ({"id": 3, "data": {"text": {"raw": "x"}}}, "inputs[0].id: is not an id"),
+        ({"id": "x", "data": {"text": {"raw": "x"}}, "dataset_ids": "d"}, "inputs[0].dataset_ids: must be a list"),
+        ([], "inputs[0]"),
+    ],
+)
+async def test_a_fault_names_its_field(admin: Admin, wire: object, said: str) -> None:
+    _, answer = await admin.ask("POST", INPUTS, {"inputs": [wire]})
+    assert said in answer["inputs"][0]["status"]["details"]
+    assert said in answer["status"]["details"]
+
+
+async def test_an_input_without_an_id_gets_one(admin: Admin) -> None:
+    _, answer = await admin.ask("POST", INPUTS, {"inputs": [{"data": {"text": {"raw": "x"}}}]})
+    assert len(answer["inputs"][0]["id"]) == 32
+
+
+async def test_too_many_are_refused_whole(admin: Admin) -> None:
+    status, answer = await admin.ask("POST", INPUTS, {"inputs": [text(f"i{number}") for number in range(129)]})
+    assert (status, answer["status"]["code"]) == (400, 11102)
+    status, _ = await admin.ask("POST", INPUTS, {"inputs": [text("a")], "input_id_conflict_resolution": "SUFFIX"})
+    assert status == 400
+    status, _ = await admin.ask("POST", INPUTS, {"inputs": [text("a")], "input_id_conflict_resolution": "SKIP"})
+    assert status == 200
+
+
+async def test_what_nests_too_deeply_is_refused_whole(admin: Admin) -> None:
+    deep = b'{"inputs": [{"id": "a", "data": {"metadata": {"x": ' + b"[" * 500 + b"]" * 500 + b"}}}]}"
+    status, answer = await admin.ask("POST", INPUTS, deep)
+    assert (status, answer["status"]["code"]) == (400, 11102)
+
+
+async def test_newest_first_by_page_and_by_collector(admin: Admin) -> None:
+    rows = [
+        StoredInput("local", "main", f"i{number}", Data(text=Text("x")), float(number), collector=f"c{number % 2}")
+        for number in range(5)
+    ]
+    await admin.shop.database.write(lambda connection: insert_inputs(connection, rows))
+    _, first = await admin.ask("GET", f"{INPUTS}?per_page=2")
+    _, second = await admin.ask("GET", f"{INPUTS}?per_page=2&page=2")
+    _, of_one = await admin.ask("GET", f"{INPUTS}?collector=c1")
+    ids = [[each["id"] for each in answer["inputs"]] for answer in (first, second, of_one)]
+    assert ids == [["i4", "i3"], ["i2", "i1"], ["i3", "i1"]]
+
+
+async def test_an_image_is_served_as_it_came(admin: Admin) -> None:
+    image = {"image": {"base64": base64.b64encode(PNG).decode()}}
+    await admin.ask("POST", INPUTS, {"inputs": [{"id": "i", "data": image, "dataset_ids": ["d"]}]})
+    _, listed = await admin.ask("GET", INPUTS)
+    shown = listed["inputs"][0]
+    assert (shown["media_type"], shown["content_bytes"], shown["dataset_ids"]) == ("image/png", len(PNG), ["d"])
+    async with admin.session.get(admin.url + shown["content_url"]) as response:
+        assert await response.read() == PNG
+        assert response.headers["Content-Type"] == "image/png"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in response.headers["Content-Security-Policy"]
+        assert "Content-Disposition" not in response.headers
+    _, got = await admin.ask("GET", f"{INPUTS}/i")
+    assert base64.b64decode(got["input"]["data"]["image"]["base64"]) == PNG
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "image/svg+xml", "", "application/pdf"])
+async def test_what_a_browser_could_run_is_only_handed_over(admin: Admin, media_type: str) -> None:
+    media = Media(b"<script>alert(1)</script>", media_type=media_type)
+    row = StoredInput("local", "main", "i", Data(image=media), 1.0)
+    await admin.shop.database.write(lambda connection: insert_inputs(connection, [row]))
+    async with admin.session.get(f"{admin.url}/v1/users/local/apps/main/inputs/i/content") as response:
+        assert response.headers["Content-Type"] == "application/octet-stream"
+        assert response.headers["Content-Disposition"] == "attachment"
+
+
+async def test_what_is_not_there(admin: Admin) -> None:
+    await admin.ask("POST", INPUTS, {"inputs": [text("t")]})
+    for path in (f"{INPUTS}/x", "/v1/users/local/apps/main/inputs/t/content"):
+        status, answer = await admin.ask("GET", path)
+        assert (status, answer["status"]["code"]) == (404, 30102)

@@ -1,0 +1,117 @@
+"""`sidecar check` names every fault at once, with file and line, and changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli import main
+
+GOOD = """\
+workflow:
+  id: tenth
+  nodes:
+    - id: sample
+      model:
+        model_id: sample
+        model_type_id: random-sample
+        output_info: {params: {keep_fraction: 0.1}}
+"""
+COLLECTOR = """\
+collector:
+  id: kept
+  source: {model: digits}
+  pre_queue_workflow_id: tenth
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policies").mkdir()
+    return tmp_path / "policies"
+
+
+def said_by_check(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    code = main(["check", *options])
+    captured = capsys.readouterr()
+    return code, captured.err if code else captured.out
+
+
+def test_good_policies_are_shown_in_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "w.yaml").write_text(GOOD)
+    (folder / "c.yaml").write_text(COLLECTOR)
+    code, said = said_by_check(capsys)
+    assert code == 0
+    assert "1 collectors, 1 workflows, no fault" in said
+    assert all(word in said for word in ("kept", "active", "digits", "any", "tenth", "app"))
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["policies"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "unknown field",
+            COLLECTOR + "  pre_queue_random_sampel: 0.1\n",
+            "c.yaml:5: collector.pre_queue_random_sampel",
+        ),
+        ("wrong type", COLLECTOR.replace("{model: digits}", "digits"), "c.yaml:3: collector.source"),
+        ("missing workflow", COLLECTOR.replace("tenth", "fifth"), "c.yaml:4: collector.pre_queue_workflow_id"),
+        ("three missing", COLLECTOR.replace("  pre_queue_workflow_id: tenth\n", ""), "pre_queue_random_sample"),
+        (
+            "two sources",
+            COLLECTOR + "  collector_source: {api_post_model_outputs_collector_source: {model_id: digits}}\n",
+            "collector_source",
+        ),
+        ("sample out of range", COLLECTOR + "  pre_queue_random_sample: 1.5\n", "c.yaml:5: collector.pre_queue_random"),
+        ("bad id", COLLECTOR.replace("id: kept", "id: kept it"), "c.yaml:2: collector.id"),
+        ("bad destination", COLLECTOR + "  destination: {nowhere: {}}\n", "c.yaml:5: collector.destination"),
+        ("not YAML", "collector: {id: [", "c.yaml:1"),
+        ("empty", "", "c.yaml"),
+    ],
+)
+def test_a_fault_names_file_line_and_field(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, expected: str
+) -> None:
+    (folder / "w.yaml").write_text(GOOD)
+    (folder / "c.yaml").write_text(text)
+    code, said = said_by_check(capsys)
+    assert code == 2, name
+    assert expected in said, said
+
+
+def test_a_duplicate_id_names_both_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "w.yaml").write_text(GOOD)
+    (folder / "a.yaml").write_text(COLLECTOR)
+    (folder / "b.yaml").write_text(COLLECTOR)
+    code, said = said_by_check(capsys)
+    assert code == 2
+    assert "a.yaml" in said
+    assert "b.yaml" in said
+
+
+def test_faults_of_settings_files_and_graphs_are_shown_together(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "w.yaml").write_text(GOOD.replace("keep_fraction: 0.1", "keep: 0.1"))
+    (folder / "c.yaml").write_text(COLLECTOR.replace("digits", ""))
+    code, said = said_by_check(capsys, "--models", "second=http://host:1/", "--keys", "nowhere.yaml")
+    assert code == 2
+    for expected in ("w.yaml:8: workflow.nodes[0].model.output_info.params", "c.yaml:3", "--models", "nowhere.yaml"):
+        assert expected in said, said
+    assert said.strip().endswith("faults")
+
+
+def test_a_setting_that_cannot_be_read_ends_with_its_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = said_by_check(capsys, "--listen", "here", "--grace", "soon")
+    assert code == 2
+    assert "--listen: 'here'" in said
+    assert "--grace: 'soon'" in said
+
+
+def test_a_policies_folder_that_is_not_there_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = said_by_check(capsys, "--policies", "elsewhere")
+    assert code == 2
+    assert "elsewhere" in said

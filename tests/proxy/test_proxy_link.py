@@ -1,0 +1,148 @@
+"""The link: an engine that is slow, away, cut off or talking nonsense costs copies, never predictions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+from support.relay_end import RelayEnd, always, answer, predict, relay_running
+
+from sidecar import frame
+from sidecar.frame import Kind, Want, build_index
+from sidecar.proxy.sockets import pause
+
+NOBODY = build_index([])
+DIGITS = build_index([Want("digits")])
+
+
+async def _predictions(end: RelayEnd, count: int, body: bytes = b"in") -> None:
+    reader, writer = await end.connect()
+    for _ in range(count):
+        writer.write(predict(body))
+        assert await reader.readexactly(len(answer())) == answer()
+    writer.close()
+    end.check_counts()
+
+
+async def _until(end: RelayEnd, *, sequence: int) -> dict[str, int]:
+    """The relay's counts, which also means that all that was said to it before has been read."""
+    return await asyncio.wait_for(end.engine.ask_counts(sequence), 5)
+
+
+async def test_receipts_settle_what_is_outstanding() -> None:
+    async with relay_running(always(answer()), receipt="") as end:
+        await _predictions(end, 3)
+        await end.engine.arrived(3)
+        assert (end.counts.open, end.counts.outstanding) == (3, 3)
+        end.engine.acknowledge({"taken": 1, "unwanted": 1, "lost.queue_full": 1})
+        counts = await _until(end, sequence=7)
+        assert counts["sequence"] == 7
+        assert {name: counts[name] for name in ("seen", "taken", "unwanted", "lost.queue_full", "open")} == {
+            "seen": 3, "taken": 1, "unwanted": 1, "lost.queue_full": 1, "open": 0,
+        }  # fmt: skip
+        await end.link.flushed()
+
+
+async def test_the_index_decides_what_is_copied() -> None:
+    async with relay_running(always(answer()), index=NOBODY) as end:
+        await _until(end, sequence=1)
+        await _predictions(end, 2)
+        assert end.counts.unwanted == 2
+        end.engine.say(Kind.INDEX, frame.encode_index(DIGITS))
+        await _until(end, sequence=2)
+        await _predictions(end, 1)
+        await end.engine.arrived(1)
+        await end.link.flushed()
+        assert (end.counts.unwanted, end.counts.taken) == (2, 1)
+
+
+async def test_a_lost_connection_loses_what_is_outstanding_and_keeps_the_index() -> None:
+    async with relay_running(always(answer()), index=DIGITS, receipt="") as end:
+        await _predictions(end, 2)
+        await end.engine.arrived(2)
+        end.engine.cut()
+        await end.link.flushed()
+        assert end.counts.lost["engine_away"] == 2
+        assert end.link.index == DIGITS
+        await end.engine.connected(0)
+        await end.engine.connected(1)
+        await _predictions(end, 1)
+        await end.engine.arrived(3)
+
+
+async def test_what_is_sent_while_no_engine_lives_waits_for_the_next() -> None:
+    async with relay_running(always(answer()), engine_starts=False) as end:
+        await _predictions(end, 3)
+        assert end.counts.open == 3
+        await end.engine.start()
+        assert len(await end.engine.arrived(3)) == 3
+        await end.link.flushed()
+        assert end.counts.taken == 3
+
+
+async def test_an_engine_that_never_comes_fills_the_budget_and_no_more() -> None:
+    async with relay_running(always(answer()), engine_starts=False, relay_memory=200_000, max_body=100_000) as end:
+        await _predictions(end, 40, bytes(50_000))
+        assert end.counts.lost["engine_away"] > 0
+        assert end.held_bytes + end.link.waiting_bytes <= 200_000 + 40 * 200
+        assert end.counts.open + end.counts.lost["engine_away"] == 40
+
+
+async def test_an_engine_that_is_slow_loses_under_another_reason() -> None:
+    async with relay_running(always(answer()), index=DIGITS, receipt="", relay_memory=200_000, max_body=100_000) as end:
+        await _until(end, sequence=1)
+        for writer in end.engine.writers:
+            pause(cast("asyncio.Transport", writer.transport))
+        await _predictions(end, 40, bytes(50_000))
+        assert end.counts.lost["queue_full"] > 0
+        assert end.counts.lost["engine_away"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Kind.ACK, "taken 99"),
+        (Kind.ACK, "taken -1"),
+        (Kind.ACK, "eaten 1"),
+        (Kind.ACK, "nonsense"),
+        (Kind.INDEX, "one\ttwo"),
+        (Kind.INDEX, "a\tb\tc\tnot-a-number"),
+    ],
+)
+async def test_an_engine_that_talks_nonsense_is_hung_up_on(kind: Kind, text: str) -> None:
+    async with relay_running(always(answer()), index=DIGITS, receipt="") as end:
+        await _predictions(end, 1)
+        await end.engine.arrived(1)
+        end.engine.say(kind, text)
+        await end.link.flushed()
+        assert end.counts.lost["engine_away"] == 1
+        await end.engine.connected(0)
+        await end.engine.connected(1)
+        await _predictions(end, 1)
+        await end.engine.arrived(2)
+
+
+async def test_the_metrics_page_comes_from_the_engine() -> None:
+    async with relay_running(always(answer())) as end:
+        await end.engine.connected()
+        assert await end.link.metrics() == b"up 1\n"
+
+
+async def test_without_an_answer_in_time_there_is_no_metrics_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.proxy.link.METRICS_SECONDS", 0.05)
+    async with relay_running(always(answer())) as end:
+        end.engine.metrics_page = None
+        assert await end.link.metrics() is None
+        await end.link.stop()
+        assert await end.link.metrics() is None
+
+
+async def test_an_engine_that_dies_while_asked_for_metrics_is_not_waited_for() -> None:
+    async with relay_running(always(answer()), index=DIGITS) as end:
+        await _until(end, sequence=1)
+        end.engine.metrics_page = None
+        asking = asyncio.create_task(end.link.metrics())
+        await asyncio.sleep(0)
+        end.engine.cut()
+        assert await asyncio.wait_for(asking, 1) is None

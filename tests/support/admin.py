@@ -1,0 +1,88 @@
+"""The real admin server on a free port, with the questions that other parts answer as plain values."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from sidecar import settings, ui
+from sidecar.admin.app import build_app
+from sidecar.admin.metrics import render
+from sidecar.admin.parts import Parts
+from support.catalogs import Shop, open_shop
+
+LEDGER: dict[str, Any] = {
+    "exchanges": {"seen": 3, "unwanted": 1, "taken": 1, "lost": {"queue_full": 1}},
+    "total": {"matched": 4, "filtered": 2, "delivered": 1, "dead": 0, "dropped": 1, "pending": 0},
+    "reasons": {"filtered": {"pre_queue": 2}, "dropped": {"no_output": 1}},
+    "collectors": {"c": {"matched": 4, "filtered": 2, "delivered": 1, "dead": 0, "dropped": 1, "pending": 0}},
+}
+
+
+@dataclass
+class Admin:
+    """A running admin server. `ask` gives (HTTP status, JSON)."""
+
+    shop: Shop
+    url: str
+    session: aiohttp.ClientSession
+    readiness: dict[str, str] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
+
+    async def ask(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        json = None if isinstance(body, bytes) else body
+        data = io.BytesIO(body) if isinstance(body, bytes) else None
+        async with self.session.request(method, self.url + path, json=json, data=data, headers=headers) as response:
+            return response.status, await response.json()
+
+
+@contextlib.asynccontextmanager
+async def open_admin(data: Path, token: str = "") -> AsyncIterator[Admin]:
+    async with open_shop(data) as shop, aiohttp.ClientSession() as session:
+        admin = Admin(shop, "", session)
+        runner = web.AppRunner(build_app(_parts(admin, token)), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            admin.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield admin
+        finally:
+            await runner.cleanup()
+
+
+def _parts(admin: Admin, token: str) -> Parts:
+    async def ledger() -> Mapping[str, Any]:
+        return LEDGER
+
+    async def readiness() -> Mapping[str, str]:
+        return admin.readiness
+
+    async def metrics() -> bytes:
+        return render(admin.shop.events.counters, LEDGER["exchanges"], LEDGER, {"sidecar_engine_up": 1.0})
+
+    async def drop_pending(key: str) -> int:
+        admin.dropped.append(key)
+        return 0
+
+    shop = admin.shop
+    return Parts(
+        settings=settings.load({"admin_token": token} if token else {}, {}),
+        catalog=shop.catalog,
+        database=shop.database,
+        events=shop.events,
+        clock=shop.clock,
+        ledger=ledger,
+        readiness=readiness,
+        metrics=metrics,
+        drop_pending=drop_pending,
+        pages=ui.pages(),
+    )
