@@ -18,6 +18,7 @@ from sidecar.proxy.counts import Counts
 
 PIECE_BYTES = 64
 """What a piece costs besides its content, so that many tiny ones cannot outgrow the budget."""
+COMPLAINT_SECONDS = 1.0
 _LARGEST_BODY_BYTES = frame.MAX_FRAME_BYTES // 4
 
 
@@ -43,7 +44,17 @@ class Outlet(Protocol):
 class Capture:
     """What the taps of all connections share."""
 
-    __slots__ = ("admission", "clock", "counts", "held_bytes", "limit_bytes", "max_body_bytes", "new_id", "outlet")
+    __slots__ = (
+        "_complained_at",
+        "admission",
+        "clock",
+        "counts",
+        "held_bytes",
+        "limit_bytes",
+        "max_body_bytes",
+        "new_id",
+        "outlet",
+    )
 
     def __init__(
         self,
@@ -63,6 +74,15 @@ class Capture:
         self.limit_bytes = limit_bytes
         self.max_body_bytes = min(max_body_bytes, _LARGEST_BODY_BYTES)
         self.held_bytes = 0
+        self._complained_at = -COMPLAINT_SECONDS
+
+    def may_complain(self) -> bool:
+        """True at most once in `COMPLAINT_SECONDS`: a fault met by every connection must not be written by each."""
+        now = self.clock.monotonic()
+        if now - self._complained_at < COMPLAINT_SECONDS:
+            return False
+        self._complained_at = now
+        return True
 
 
 class Tap:

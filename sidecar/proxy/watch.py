@@ -75,10 +75,11 @@ class Watch:
     def _off(self, error: Exception) -> None:
         self._reader = None
         reason = error.reason if isinstance(error, UnreadableError) else "capture_failed"
-        counts = self._tap.capture.counts
+        capture = self._tap.capture
+        counts = capture.counts
         counts.uncaptured[reason] = counts.uncaptured.get(reason, 0) + 1
         self._tap.abandon(reason if reason in ("upgraded", "capture_failed") else "unreadable")
         with contextlib.suppress(Exception):  # a log that cannot be written must not cut a connection
-            if reason == "capture_failed":
+            if reason == "capture_failed" and capture.may_complain():
                 self._events.capture_failed("reader", error)
             self._events.connection_uncaptured(reason)

@@ -201,13 +201,27 @@ function shown(input) {
   return element("pre", "", JSON.stringify(data.metadata || {}, null, 1).slice(0, 400));
 }
 
+function topFirst(found) {
+  return [...(found || [])].sort((a, b) => b.value - a.value);
+}
+
+// Where the model's own answer is kept beside a workflow's, the top of each; else the two likeliest concepts.
+function opinions(data) {
+  const [model] = topFirst(data?.metadata?.model_output?.concepts);
+  const [workflow] = topFirst(data?.metadata?.workflow_output?.concepts);
+  if (model && workflow) return [[model, "model"], [workflow, "workflow"]];
+  return topFirst(data?.concepts?.length ? data.concepts : data?.metadata?.model_output?.concepts)
+    .slice(0, 2)
+    .map((concept) => [concept, ""]);
+}
+
 function concepts(data) {
-  const found = data?.concepts?.length ? data.concepts : data?.metadata?.model_output?.concepts || [];
-  return [...found].sort((a, b) => b.value - a.value).slice(0, 2).map((concept) => {
+  return opinions(data).map(([concept, whose]) => {
     const meter = element("meter");
     meter.value = concept.value;
     meter.setAttribute("aria-hidden", "true");
     const label = element("span", "", concept.name || concept.id);
+    if (whose) label.append(" ", element("small", "", whose));
     label.title = concept.id;
     return element("div", "concept", label, element("span", "", `${(concept.value * 100).toFixed(1)} %`), meter);
   });

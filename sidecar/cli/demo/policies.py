@@ -18,6 +18,7 @@ collector:
   pre_queue_workflow_id: unsure
   post_queue_workflow_id: disputed
   keep_input: true        # post the image itself, with the workflow's output attached
+  collect_outputs: true   # and with what the model itself had answered
   destination: app
 """
 
