@@ -75,9 +75,10 @@ def account(server: Server) -> str:
     exchanges, total = found["exchanges"], found["total"]
     lost = sum(exchanges["lost"].values())
     seen = max(exchanges["seen"], 1)
+    flattered = " A lost exchange costs the engine nothing: the processor time is too low by that." if lost else ""
     return (
         f"Of {exchanges['seen']:,} exchanges {exchanges['taken'] / seen:.2%} were taken and {lost / seen:.2%} lost; "
-        f"{total['matched']:,} inputs matched, {total['delivered']:,} were kept."
+        f"{total['matched']:,} inputs matched, {total['delivered']:,} were kept.{flattered}"
     )
 
 

@@ -111,3 +111,17 @@ async def test_a_log_that_cannot_be_written_changes_nothing(monkeypatch: pytest.
     async with relay_running(_serve_two_then_end()) as end:
         await _conversation(end)
         assert end.counts.lost["capture_failed"] == 1
+
+
+async def test_a_fault_met_by_every_connection_is_counted_each_time_and_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(tap.Tap, "begin", broken)
+    async with relay_running(_serve_two_then_end()) as end:
+        await _conversation(end)
+        await _conversation(end)
+        assert end.counts.uncaptured["capture_failed"] == 2
+        assert end.log.getvalue().count("capture failed, traffic goes on") == 1

@@ -6,11 +6,13 @@ import asyncio
 import json
 import socket
 import struct
+from collections.abc import Callable
 from typing import cast
 
 import pytest
 from support.relay_end import always, answer, predict, read_request, relay_running
 
+from sidecar.proxy.relay import Relay, Upstream
 from sidecar.proxy.sockets import pause, resume
 
 
@@ -278,4 +280,73 @@ async def test_small_writes_are_not_held_back() -> None:
         assert connection.upstream is not None
         for transport in (connection.transport, connection.upstream.transport):
             assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+
+
+class SlowConnect:
+    """Makes the relay's connecting wait for `may_connect`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.may_connect = asyncio.Event()
+        self.is_asked = asyncio.Event()
+        connect = Relay.connect
+
+        async def slow(relay: Relay, make: Callable[[], Upstream]) -> None:
+            self.is_asked.set()
+            await self.may_connect.wait()
+            await connect(relay, make)
+
+        monkeypatch.setattr(Relay, "connect", slow)
+
+
+async def test_what_comes_before_the_model_is_connected_goes_first_and_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = bytes(8 << 20)
+    slow = SlowConnect(monkeypatch)
+    async with relay_running(always(answer()), max_body=8 << 20, relay_memory=32 << 20) as end:
+        reader, writer = await end.connect()
+        writer.write(predict(body))
+        writer.write_eof()
+        await slow.is_asked.wait()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(writer.drain(), 0.2)
+        [connection] = end.server._relay.connections
+        assert 0 < len(connection._early) < 1 << 20
+        slow.may_connect.set()
+        assert await asyncio.wait_for(reader.read(-1), 10) == answer()
+        [exchange] = await end.engine.arrived(1)
+        assert exchange.request.body == body
+        writer.close()
+
+
+async def test_a_client_that_leaves_before_the_model_is_connected_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = SlowConnect(monkeypatch)
+    async with relay_running(always(answer())) as end:
+        _, writer = await end.connect()
+        await slow.is_asked.wait()
+        _reset(writer)
+        await asyncio.wait_for(end.server._relay.all_closed(), 5)
+        slow.may_connect.set()
+        await end.server._relay.tasks.drained()
+        assert end.counts.seen == 0
+
+
+async def test_a_client_that_ended_and_said_nothing_is_reset_when_the_model_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = SlowConnect(monkeypatch)
+    async with relay_running(None) as end:
+        reader, writer = await end.connect()
+        await slow.is_asked.wait()
+        [connection] = end.server._relay.connections
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            while not connection.has_fin:  # noqa: ASYNC110 - a transport's own state, which sets no event
+                await asyncio.sleep(0)
+        slow.may_connect.set()
+        with pytest.raises(ConnectionResetError):
+            await reader.read(-1)
         writer.close()

@@ -1,0 +1,78 @@
+"""Docs that cannot lie: the README's commands, settings, policies and routes are the product's own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sidecar import settings
+from sidecar.cli import main
+from sidecar.policy.wire import read_collector
+from sidecar.policy.workflow_wire import read_workflow
+from sidecar.workflow.graph import compile_workflow
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DECISIONS = ROOT / ".github" / "decisions"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_table_of_settings_is_the_one_table() -> None:
+    shown = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip()
+    fresh = "python -c 'from sidecar.settings import markdown_table; print(markdown_table())'"
+    assert shown == settings.markdown_table(), f"put the output of {fresh} there"
+
+
+def test_the_policies_shown_can_be_loaded_together() -> None:
+    documents = [yaml.safe_load(block) for block in blocks("yaml")]
+    policies = [document for document in documents if set(document) <= {"collector", "workflow"}]
+    workflows = [read_workflow(document["workflow"]) for document in policies if "workflow" in document]
+    collectors = [read_collector(document["collector"]) for document in policies if "collector" in document]
+    for workflow in workflows:
+        compile_workflow(workflow, set())
+    assert {collector.pre_queue_workflow_id for collector in collectors} == {workflow.id for workflow in workflows}
+
+
+def test_the_options_shown_are_options(capsys: pytest.CaptureFixture[str]) -> None:
+    known = {row.option for row in settings.rows()} | {"--once"}
+    commands = [line for block in blocks("sh") for line in block.splitlines() if "sidecar " in line]
+    given = {word for line in commands for word in shlex.split(line, comments=True) if word.startswith("--")}
+    docker = {"--rm", "--add-host", "--name", "--read-only"}
+    assert given - known - docker == set()
+
+
+def test_every_command_is_listed_in_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for command in ("run", "check", "status", "demo"):
+        assert f"  {command} " in shown
+    assert "engine" not in shown.split("COMMAND", 1)[1]
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    said = README.split("## What it stands on")[1]
+    for requirement in needed:
+        name = re.split(r"[<>=;\[ ]", requirement)[0]
+        assert name.replace("-", "") in said.replace("-", ""), f"{name} is not explained"
+
+
+def test_every_decision_is_in_the_list() -> None:
+    listed = (DECISIONS / "README.md").read_text()
+    for path in DECISIONS.glob("0*.md"):
+        assert f"]({path.name})" in listed
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
