@@ -29,6 +29,8 @@ _CREDENTIAL = re.compile(
     r"|(?:^|[-_.])(?:key|apikey|sig|jwt)(?:$|[-_.])",
     re.IGNORECASE,
 )
+_REMEMBERED_HEADS = 512
+_REMEMBERED_HEAD_BYTES = 2048
 _OBJECTS_BYTES = 2048
 """What an arrival weighs in memory besides its bodies, roughly."""
 
@@ -53,40 +55,78 @@ class Arrival(NamedTuple):
         return self.exchange.size_bytes + _OBJECTS_BYTES
 
 
-def read_arrival(exchange: Exchange, callers: Callers, metadata_headers: Collection[str]) -> Arrival | None:
-    """The arrival of `exchange`; None when it is no predict call. `metadata_headers` are names in lower case."""
-    request, response = exchange.request, exchange.response
-    head = read_head(request.head)
-    route = recognise(head.start[0].encode("latin-1"), head.target.encode("latin-1"))
-    if route is None:
-        return None
-    caller = callers.resolve(head)
-    answer = None if response is None else read_head(response.head)
-    path, _, query = head.target.partition("?")
-    return Arrival(
-        Exchange(
-            exchange.id,
-            exchange.started_at,
-            exchange.latency_seconds,
-            Message(b"", request.body),
-            None if response is None else Message(b"", response.body),
-            exchange.response_is_whole,
-        ),
-        route,
-        caller,
-        {
-            "headers": _kept(head, _kept_names(tuple(metadata_headers))),
+class _Asked(NamedTuple):
+    """What a request's head says; the same for every exchange with the same head."""
+
+    route: Route
+    caller: str
+    metadata: dict[str, Any]
+    head: Head
+
+
+class _Answered(NamedTuple):
+    status: int
+    head: Head
+
+
+class ArrivalReader:
+    """Reads exchanges with one table of callers and one allow-list of headers (names in lower case).
+
+    Remembers the newest heads: those of one client are mostly alike, and reading one costs more than the rest.
+    """
+
+    def __init__(self, callers: Callers, metadata_headers: Collection[str]) -> None:
+        self._callers = callers
+        self._names = TRACE_HEADERS.union(name for name in metadata_headers if not is_credential(name))
+        self._remembered = functools.lru_cache(_REMEMBERED_HEADS)(self._read)
+
+    def read(self, exchange: Exchange) -> Arrival | None:
+        """The arrival of `exchange`; None when it is no predict call."""
+        request, response = exchange.request, exchange.response
+        read = self._remembered if len(request.head) <= _REMEMBERED_HEAD_BYTES else self._read
+        asked = read(request.head)
+        if asked is None:
+            return None
+        answered = _NO_ANSWER if response is None else _answered(response.head)
+        metadata = asked.metadata.copy()
+        metadata["status"] = answered.status
+        metadata["latency_ms"] = round(exchange.latency_seconds * 1000, 3)
+        bare = exchange._replace(
+            request=Message(b"", request.body), response=None if response is None else Message(b"", response.body)
+        )
+        return Arrival(
+            bare, asked.route, asked.caller, metadata, asked.head, None if response is None else answered.head
+        )
+
+    def _read(self, content: bytes) -> _Asked | None:
+        head = read_head(content)
+        route = recognise(head.start[0].encode("latin-1"), head.target.encode("latin-1"))
+        if route is None:
+            return None
+        caller = self._callers.resolve(head)
+        path, _, query = head.target.partition("?")
+        metadata = {
+            "headers": _kept(head, self._names),
             "query": _query(query) if query else {},
             "path": path if path.startswith("/") else "/" + path.split("/", 3)[-1],
             "caller": caller,
             "model": route.model,
             "version": route.version,
-            "status": 0 if answer is None else answer.status,
-            "latency_ms": round(exchange.latency_seconds * 1000, 3),
-        },
-        _for_decoding(head),
-        None if answer is None else _for_decoding(answer),
-    )
+        }
+        return _Asked(route, caller, metadata, _for_decoding(head))
+
+
+def _read_answered(content: bytes) -> _Answered:
+    head = read_head(content)
+    return _Answered(head.status, _for_decoding(head))
+
+
+_remembered_answer = functools.lru_cache(_REMEMBERED_HEADS)(_read_answered)
+_NO_ANSWER = _Answered(0, Head(("", "", ""), ()))
+
+
+def _answered(content: bytes) -> _Answered:
+    return _remembered_answer(content) if len(content) <= _REMEMBERED_HEAD_BYTES else _read_answered(content)
 
 
 def decode_arrival(arrival: Arrival) -> Call:
@@ -97,11 +137,6 @@ def decode_arrival(arrival: Arrival) -> Call:
 def is_credential(name: str) -> bool:
     """True if a header or query field of this name may hold a credential; when in doubt it does."""
     return _CREDENTIAL.search(name) is not None
-
-
-@functools.lru_cache(maxsize=8)
-def _kept_names(metadata_headers: tuple[str, ...]) -> frozenset[str]:
-    return TRACE_HEADERS.union(name for name in metadata_headers if not is_credential(name))
 
 
 def _kept(head: Head, names: frozenset[str]) -> dict[str, str]:

@@ -122,7 +122,8 @@ class Dispatch:
 
     async def _process(self, policy: Policy, job: Job) -> Ready | Settlement:
         given = _read(job.input)
-        output = None if job.output is None else _read(job.output)
+        is_read = policy.collector.collect_outputs or policy.post_queue is not None
+        output = _read(job.output) if job.output is not None and is_read else None
         if policy.post_queue is None:
             return Ready(job, posted_data(policy.collector, given, output, None), None)
         if job.result is not None:

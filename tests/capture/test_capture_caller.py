@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.exchanges import predict
 
-from sidecar.capture.arrival import Arrival, decode_arrival, is_credential, read_arrival
+from sidecar.capture.arrival import Arrival, ArrivalReader, decode_arrival, is_credential
 from sidecar.capture.caller import Callers, hash_of, read_keys
 from sidecar.errors import ConfigurationError
 from sidecar.exchange import Exchange, Message, read_head
@@ -85,7 +85,7 @@ def test_a_missing_file_of_keys_is_a_configuration_error(tmp_path: Path) -> None
 
 
 def arrive(exchange: Exchange) -> Arrival:
-    arrival = read_arrival(exchange, CALLERS, ALLOWED)
+    arrival = ArrivalReader(CALLERS, ALLOWED).read(exchange)
     assert arrival is not None
     return arrival
 
@@ -146,4 +146,4 @@ def test_an_arrival_decodes_with_its_metadata() -> None:
 )
 def test_what_is_no_predict_call_does_not_arrive(head: bytes) -> None:
     exchange = Exchange(b"", 0.0, 0.0, Message(head, b""), None)
-    assert read_arrival(exchange, CALLERS, ALLOWED) is None
+    assert ArrivalReader(CALLERS, ALLOWED).read(exchange) is None

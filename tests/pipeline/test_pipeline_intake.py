@@ -12,7 +12,7 @@ import orjson
 import pytest
 from support.policies import below, collector, node, plan
 
-from sidecar.capture.arrival import decode_arrival, read_arrival
+from sidecar.capture.arrival import ArrivalReader, decode_arrival
 from sidecar.capture.caller import Callers
 from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.capture.receiver import Captured
@@ -30,7 +30,7 @@ from sidecar.queue.ledger import read_ledger
 from sidecar.store.database import Database
 from sidecar.workflow.run import ModelRequest
 
-CALLERS = Callers("x-caller-id", {})
+READER = ArrivalReader(Callers("x-caller-id", {}), ())
 IDS = RandomIds()
 SURE = [0.9, 0.1]
 UNSURE = [0.5, 0.5]
@@ -70,7 +70,7 @@ class Room:
         queue: KeyedQueue[Captured] = KeyedQueue(10**9)
         intake = Intake(queue, lambda: now, self.decode, self.jobs.record, self.ask, self.events)
         for each in exchanges:
-            arrival = read_arrival(each, CALLERS, ())
+            arrival = READER.read(each)
             if arrival is None:
                 raise ValueError("not a predict call")
             queue.put(arrival.key, Captured(arrival, self.receipts), each.size_bytes)  # type: ignore[arg-type]
