@@ -62,6 +62,16 @@ class Head(NamedTuple):
         return int(self.start[1]) if self.start[1].isdecimal() else 0
 
 
+def read_text(latin: str) -> str:
+    """A header's value as people wrote it: heads are read as latin-1, but beyond ASCII most are UTF-8."""
+    if latin.isascii():
+        return latin
+    try:
+        return latin.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return latin
+
+
 def read_head(head: bytes) -> Head:
     """Split a head into its parts. Never raises: latin-1 text, a line without a colon is passed over."""
     lines = head.decode("latin-1").split("\r\n")

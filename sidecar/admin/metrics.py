@@ -18,6 +18,10 @@ from sidecar.kit.metrics import Counters
 _ENDED = ("matched", "filtered", "delivered", "dropped")
 _THERE = ("pending", "dead")
 _BY_REASON = ("filtered", "dropped")
+_NOW = {
+    "open": ("sidecar_exchanges_open", "Exchanges between request and receipt."),
+    "relays": ("sidecar_relays", "Relays that said their counts for this page."),
+}
 
 
 class _Page(Collector):
@@ -71,8 +75,8 @@ def _add_exchanges(page: _Page, exchanges: Mapping[str, int | Mapping[str, int]]
         by_reason = value if isinstance(value, Mapping) else {reason: value}
         for why, count in by_reason.items():
             labels = {"reason": why} if why else {}
-            if kind == "open":
-                page.gauge("sidecar_exchanges_open", "Exchanges between request and receipt.", labels, count)
+            if kind in _NOW:
+                page.gauge(*_NOW[kind], labels, count)
             else:
                 page.count(f"sidecar_exchanges_{kind}", f"Exchanges {kind}, since the relay started.", labels, count)
 

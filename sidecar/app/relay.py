@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -33,9 +34,17 @@ ENGINE_GRACE_SECONDS = 15.0
 def run_relay(options: Mapping[str, str], environment: Mapping[str, str]) -> int:
     """Run until SIGTERM or Ctrl-C; gives the exit code. Raises ConfigurationError before anything is started."""
     settings = load(options, environment)
+    _raise_descriptor_limit()
     events = Events(logs.configure(settings.log_level, process="relay"))
     with contextlib.closing(listen_for_engine(settings.data)) as listening:
         return run_loop(_serve(settings, to_environment(options, environment), events, listening))
+
+
+def _raise_descriptor_limit() -> None:
+    """Each client takes two descriptors; systems start processes with far fewer than they allow."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: Settings, environment: Mapping[str, str], events: Events, listening: socket.socket) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from sidecar.errors import ConfigurationError, Problem
-from sidecar.exchange import Head
+from sidecar.exchange import Head, read_text
 
 ANONYMOUS = "anonymous"
 _SCHEMES = ("key", "bearer")
@@ -31,7 +31,7 @@ class Callers:
     def resolve(self, head: Head) -> str:
         named = head.get(self._header)
         if named:
-            return named if named.isascii() else _utf8(named)
+            return read_text(named)
         if self._keys:
             key = _key_of(head)
             if key:
@@ -42,14 +42,6 @@ class Callers:
 def hash_of(key: str) -> str:
     """How a key stands in the table: `sha256:` and the hex digest."""
     return "sha256:" + hashlib.sha256(key.encode("latin-1", errors="replace")).hexdigest()
-
-
-def _utf8(latin: str) -> str:
-    """Header text is read as latin-1; a name beyond ASCII was most likely UTF-8."""
-    try:
-        return latin.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return latin
 
 
 def _key_of(head: Head) -> str:

@@ -20,8 +20,9 @@ from sidecar.exchange import Exchange
 from sidecar.frame import Index, Kind
 from sidecar.kit.tasks import Tasks
 
-COUNTS_SECONDS = 1.0
-"""How long a relay may take to say its counts before they are shown without it."""
+COUNTS_SECONDS = 5.0
+"""How long a relay may take to say its counts before its last ones are shown: its answer stands behind the frames that
+it has sent before."""
 
 
 class Captured(NamedTuple):
@@ -81,9 +82,12 @@ class Receiver:
             connection.send_text(Kind.INDEX, frame.encode_index(index))
 
     async def counts(self) -> dict[str, int]:
-        """The sum of what the relays have counted since their start, asked just now."""
+        """The sum of what the relays have counted since their start, asked just now; `relays` is how many answered.
+
+        A relay that does not answer in time is in the sum with the counts it said last.
+        """
         said = await asyncio.gather(*(connection.counts() for connection in tuple(self._connections)))
-        total: dict[str, int] = {}
+        total: dict[str, int] = {"relays": 0}
         for counts in said:
             for name, count in counts.items():
                 total[name] = total.get(name, 0) + count
@@ -148,6 +152,7 @@ class Connection(asyncio.Protocol):
         self._receipts: dict[str, int] = {}
         self._asked: dict[str, asyncio.Future[dict[str, int]]] = {}
         self._sequence = 0
+        self._last_counts: dict[str, int] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
@@ -193,7 +198,7 @@ class Connection(asyncio.Protocol):
         self.send_text(Kind.ACK, frame.encode_counts(receipts))
 
     async def counts(self) -> dict[str, int]:
-        """What this relay has counted; empty when it does not answer in time."""
+        """What this relay has counted, with `relays` 1; what it said last, with `relays` 0, when it is late."""
         self._sequence += 1
         sequence = str(self._sequence)
         answer = self._asked[sequence] = asyncio.get_running_loop().create_future()
@@ -201,7 +206,10 @@ class Connection(asyncio.Protocol):
         self.send_text(Kind.ASK_COUNTS, sequence)
         done, _ = await asyncio.wait([answer], timeout=COUNTS_SECONDS)
         self._asked.pop(sequence, None)
-        return answer.result() if done and not answer.cancelled() else {}
+        if not done or answer.cancelled():
+            return {**self._last_counts, "relays": 0}
+        self._last_counts = {**answer.result(), "relays": 1}
+        return self._last_counts
 
     def close(self) -> None:
         if self._transport is not None:

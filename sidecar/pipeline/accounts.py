@@ -7,11 +7,14 @@ from typing import Any
 
 from sidecar.kit.metrics import Counters
 
-EXCHANGES = ("seen", "unwanted", "taken", "open")
+EXCHANGES = ("seen", "unwanted", "taken", "open", "relays")
 
 
 def exchange_sums(counts: Mapping[str, int]) -> dict[str, Any]:
-    """`{"seen", "unwanted", "taken", "open", "lost": {reason: n}}`: seen is the sum of the others."""
+    """`{"seen", "unwanted", "taken", "open", "lost": {reason: n}, "relays"}`: seen is the sum of the next four.
+
+    `relays` is how many relays said their counts just now; the sum has the last ones of any that did not.
+    """
     lost = {name.removeprefix("lost."): count for name, count in counts.items() if name.startswith("lost.") and count}
     return {**{name: counts.get(name, 0) for name in EXCHANGES}, "lost": lost}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 
+from sidecar.exchange import read_text
 from sidecar.frame import Index
 from sidecar.kit.ids import fraction_of_id
 from sidecar.protocol.routes import Route, recognise
@@ -45,7 +46,7 @@ class Admission:
             start = at + len(self._caller_line)
             value = head[start : lower.find(LINE_END, start)].decode("latin-1").strip()
             if value:
-                return value
+                return read_text(value)
         return None if any(line in lower for line in _CREDENTIALS) else ANONYMOUS
 
 

@@ -57,6 +57,7 @@ class JobRow(SQLModel, table=True):
         UniqueConstraint("exchange_id", "input_index", "collector", name="one_job_per_input_and_collector"),
         Index("job_due", "state", "retry_at"),
         Index("job_standing", "collector", "state", "reason"),
+        {"sqlite_autoincrement": True},  # an id is never given twice: a settlement that comes late hits no other job
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -75,7 +75,7 @@ async def test_an_unsure_prediction_of_the_right_caller_is_kept_and_all_else_is_
         ledger = await product.settled()
         inputs = (await product.get("/v2/inputs"))["inputs"]
     assert_sums_hold(ledger)
-    assert ledger["exchanges"] == {"seen": 21, "unwanted": 11, "taken": 10, "open": 0, "lost": {}}
+    assert ledger["exchanges"] == {"seen": 21, "unwanted": 11, "taken": 10, "open": 0, "lost": {}, "relays": 1}
     assert ledger["total"] == {"matched": 10, "filtered": 5, "delivered": 5, "dead": 0, "dropped": 0, "pending": 0}
     assert ledger["reasons"]["filtered"] == {"pre_queue": 5}
     assert sorted(each["data"]["tensors"][0]["value"][0] for each in inputs) == [1, 3, 5, 7, 9]

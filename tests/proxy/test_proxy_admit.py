@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.capture.caller import Callers
+from sidecar.exchange import read_head
 from sidecar.frame import Index, Want, build_index
 from sidecar.proxy.admit import ANONYMOUS, Admission, is_sampled, route_of
 
@@ -79,3 +81,9 @@ def test_long_request_lines_are_read_and_not_remembered() -> None:
     found = route_of(line)
     assert found is not None
     assert found.model == "m"
+
+
+def test_a_callers_name_beyond_ascii_is_read_as_the_engine_reads_it() -> None:
+    head = "POST /v1/models/m:predict HTTP/1.1\r\nX-Caller-Id: Zoë\r\n\r\n".encode()
+    named = Admission("x-caller-id").caller(head, head.lower())
+    assert named == Callers("x-caller-id", {}).resolve(read_head(head)) == "Zoë"

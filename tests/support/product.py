@@ -134,7 +134,8 @@ class Product:
         """The ledger once no exchange is open and, unless `pending`, no job is pending."""
 
         def is_busy(ledger: dict[str, Any]) -> bool:
-            return bool(ledger["exchanges"]["open"] or (ledger["total"]["pending"] and not pending))
+            exchanges = ledger["exchanges"]
+            return bool(not exchanges["relays"] or exchanges["open"] or (ledger["total"]["pending"] and not pending))
 
         ledger: dict[str, Any] = await self.eventually("/v1/ledger", is_busy)
         return ledger
