@@ -50,7 +50,7 @@ class Row:
     reason: str = ""
     is_dead: bool = False
     leased_until: float | None = None
-    is_mine: bool = True
+    job_id: int = 0
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -134,8 +134,8 @@ class QueueMachine(RuleBasedStateMachine):
         taken = [self.rows[job.exchange_id, job.collector] for job in leased]
         assert all(self.is_due(row) for row in taken)
         assert [row.retry_at for row in taken] == expected
-        for row in taken:
-            row.leased_until = now + seconds
+        for job, row in zip(leased, taken, strict=True):
+            row.leased_until, row.job_id = now + seconds, job.id
         self.held.extend(leased)
 
     def is_due(self, row: Row) -> bool:
@@ -165,7 +165,9 @@ class QueueMachine(RuleBasedStateMachine):
     def apply(self, settlement: Settlement) -> None:
         key = (settlement.job.exchange_id, settlement.job.collector)
         row = self.rows.get(key)
-        if row is None or row.leased_until is None or row.leased_until != settlement.job.leased_until:
+        if row is None or row.leased_until is None:
+            return
+        if (row.job_id, row.leased_until) != (settlement.job.id, settlement.job.leased_until):
             return
         end = settlement.end
         row.leased_until = None
