@@ -15,6 +15,7 @@ from sidecar.cli import main
 from sidecar.policy.wire import read_collector
 from sidecar.policy.workflow_wire import read_workflow
 from sidecar.workflow.graph import compile_workflow
+from sidecar.workflow.operators.registry import OPERATORS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -65,6 +66,11 @@ def test_every_dependency_says_why_it_is_there() -> None:
     for requirement in needed:
         name = re.split(r"[<>=;\[ ]", requirement)[0]
         assert name.replace("-", "") in said.replace("-", ""), f"{name} is not explained"
+
+
+def test_every_operator_is_explained() -> None:
+    for name in OPERATORS:
+        assert f"`{name}`" in README or name == "concept-threshold", name
 
 
 def test_every_decision_is_in_the_list() -> None:
