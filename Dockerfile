@@ -2,16 +2,16 @@
 #
 #   docker build -t collector-sidecar:0.1.0 .
 #
-# Before a model server on this machine (here on port 8501), with the page on http://127.0.0.1:9901/:
+# Before a model server on this machine (here on port 8501), with the page on http://127.0.0.1:9901/, which asks for
+# the token; the model must listen on more than loopback, as the container comes from outside:
 #
-#   docker run --rm --stop-timeout 40 -p 9080:9080 -p 127.0.0.1:9901:9901 \
-#     --add-host host.docker.internal:host-gateway \
-#     -e SIDECAR_UPSTREAM=http://host.docker.internal:8501 \
-#     -e SIDECAR_ADMIN=0.0.0.0:9901 -e SIDECAR_ADMIN_TOKEN="$(openssl rand -hex 16)" \
-#     -v "$PWD/policies:/policies:ro" -v sidecar-data:/data \
-#     collector-sidecar:0.1.0
+#   export SIDECAR_ADMIN_TOKEN=$(openssl rand -hex 16) && echo "$SIDECAR_ADMIN_TOKEN"
+#   docker run --rm --stop-timeout 55 -p 127.0.0.1:9080:9080 -p 127.0.0.1:9901:9901 \
+#     --add-host host.docker.internal:host-gateway -e SIDECAR_UPSTREAM=http://host.docker.internal:8501 \
+#     -e SIDECAR_ADMIN=0.0.0.0:9901 -e SIDECAR_ADMIN_TOKEN \
+#     -v "$PWD/policies:/policies:ro" -v sidecar-data:/data collector-sidecar:0.1.0
 #
-# The stop timeout leaves room for SIDECAR_DRAIN_DELAY and SIDECAR_GRACE.
+# The stop timeout leaves room for SIDECAR_DRAIN_DELAY, SIDECAR_GRACE and what the engine still has to write.
 
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src

@@ -234,6 +234,14 @@ def _object(value: object, where: str) -> Json:
     return value
 
 
+def _named(source: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The field `name`, written in snake_case or in camelCase; None when it is not there."""
+    if name in source or "_" not in name:
+        return source.get(name)
+    first, *rest = name.split("_")
+    return source.get(first + "".join(map(str.capitalize, rest)))
+
+
 def _string(source: Mapping[str, Any], key: str, where: str) -> str:
     value = source.get(key) or ""
     if not isinstance(value, str):
@@ -248,7 +256,7 @@ def _number(value: object, where: str) -> float:
 
 
 def _optional(source: Mapping[str, Any], key: str, where: str, read: Callable[[object, str], T]) -> T | None:
-    value = source.get(key)
+    value = _named(source, key)
     return None if value is None else read(value, f"{where}.{key}")
 
 
@@ -273,7 +281,7 @@ def _media_from_wire(value: object, where: str) -> Media:
         content=content,
         url=_string(source, "url", where),
         media_type=media_type_of(content),
-        allow_duplicate_url=bool(source.get("allow_duplicate_url", source.get("allowDuplicateUrl", False))),
+        allow_duplicate_url=_named(source, "allow_duplicate_url") is True,
     )
 
 
@@ -289,7 +297,7 @@ def _concept_from_wire(value: object, where: str) -> Concept:
 
 def _region_from_wire(value: object, where: str) -> Region:
     source = _object(value, where)
-    info = _object(source.get("region_info") or {}, f"{where}.region_info")
+    info = _object(_named(source, "region_info") or {}, f"{where}.region_info")
     return Region(
         id=_string(source, "id", where),
         box=_optional(info, "bounding_box", f"{where}.region_info", _box_from_wire),
@@ -301,7 +309,7 @@ def _region_from_wire(value: object, where: str) -> Region:
 
 def _box_from_wire(value: object, where: str) -> tuple[float, float, float, float]:
     source = _object(value, where)
-    top, left, bottom, right = (_number(source.get(name, 0.0), f"{where}.{name}") for name in _BOX)
+    top, left, bottom, right = (_number(_named(source, name) or 0.0, f"{where}.{name}") for name in _BOX)
     return (top, left, bottom, right)
 
 
@@ -313,7 +321,7 @@ def _embedding_from_wire(value: object, where: str) -> Embedding:
 
 
 def _geo_from_wire(value: object, where: str) -> GeoPoint:
-    point = _object(_object(value, where).get("geo_point", {}), f"{where}.geo_point")
+    point = _object(_named(_object(value, where), "geo_point") or {}, f"{where}.geo_point")
     return GeoPoint(
         longitude=_number(point.get("longitude", 0.0), f"{where}.geo_point.longitude"),
         latitude=_number(point.get("latitude", 0.0), f"{where}.geo_point.latitude"),

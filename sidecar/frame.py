@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
@@ -39,6 +39,8 @@ _EXCHANGE = struct.Struct("!16sddBIIII")
 _HAS_RESPONSE = 1
 _RESPONSE_IS_WHOLE = 2
 MAX_FRAME_BYTES = 2**31
+SLICE_RULES = 200
+"""Rules of an index that are read in one go: under a millisecond."""
 
 
 def prefix(kind: Kind, length: int) -> bytes:
@@ -165,12 +167,19 @@ def _of_caller(callers: Mapping[str, float], caller: str | None) -> float:
     return max(callers.get(caller, 0.0), callers.get("", 0.0))
 
 
-def build_index(wants: Sequence[Want]) -> Index:
-    models: dict[str, dict[str, dict[str, float]]] = {}
+Rules = dict[str, dict[str, dict[str, float]]]
+
+
+def build_index(wants: Iterable[Want]) -> Index:
+    models: Rules = {}
     for want in wants:
-        callers = models.setdefault(want.model, {}).setdefault(want.version, {})
-        callers[want.caller] = max(callers.get(want.caller, 0.0), want.sample)
+        _add_rule(models, want)
     return Index(models)
+
+
+def _add_rule(models: Rules, want: Want) -> None:
+    callers = models.setdefault(want.model, {}).setdefault(want.version, {})
+    callers[want.caller] = max(callers.get(want.caller, 0.0), want.sample)
 
 
 def encode_index(index: Index) -> str:
@@ -185,10 +194,24 @@ def encode_index(index: Index) -> str:
 
 def decode_index(text: str) -> Index:
     """The index in `text`. Raises FrameError on a line that is not a rule."""
-    wants = []
-    for line in text.splitlines():
-        parts = line.split("\t")
-        if len(parts) != 4:
-            raise FrameError(f"an index line has {len(parts)} fields, not 4")
-        wants.append(Want(unquote(parts[0]), unquote(parts[1]), unquote(parts[2]), float(parts[3])))
-    return build_index(wants)
+    return build_index(map(_decode_rule, text.splitlines()))
+
+
+def decode_index_in_slices(text: str) -> Generator[None, None, Index]:
+    """The same, with a pause after every `SLICE_RULES` rules: the relay has traffic to carry between them."""
+    models: Rules = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        _add_rule(models, _decode_rule(line))
+        if number % SLICE_RULES == 0:
+            yield
+    return Index(models)
+
+
+def _decode_rule(line: str) -> Want:
+    parts = line.split("\t")
+    if len(parts) != 4:
+        raise FrameError(f"an index line has {len(parts)} fields, not 4")
+    try:
+        return Want(unquote(parts[0]), unquote(parts[1]), unquote(parts[2]), float(parts[3]))
+    except ValueError as error:
+        raise FrameError(f"an index line cannot be read: {error}") from error

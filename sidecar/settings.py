@@ -16,28 +16,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sidecar.errors import ConfigurationError, Problem
+from sidecar.kit.addresses import Address as Address
+from sidecar.kit.addresses import masked, parse_address, parse_upstream, refuse_password
 from sidecar.kit.sizes import format_bytes, format_seconds, parse_bytes, parse_seconds
 
 PREFIX = "SIDECAR_"
-LOOPBACK = ("127.", "localhost", "::1", "[::1]")
-
-
-class Address(NamedTuple):
-    """Where a server listens: a host with a port (0 = any free one), or a Unix socket's path."""
-
-    host: str = ""
-    port: int = 0
-    path: str = ""
-
-    @property
-    def is_loopback(self) -> bool:
-        return bool(self.path) or self.host.startswith(LOOPBACK)
-
-    def __str__(self) -> str:
-        if self.path:
-            return f"unix:{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 class ModelServer(NamedTuple):
@@ -47,30 +30,16 @@ class ModelServer(NamedTuple):
     url: str
 
 
-def _address(text: str) -> Address:
-    if text.startswith("unix:"):
-        if not text[5:]:
-            raise ValueError("write the socket's path after unix:")
-        return Address(path=text[5:])
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not host:port or unix:/path")
-    return Address(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 - what `:9080` is known to mean
-
-
 def _optional_address(text: str) -> Address | None:
-    return _address(text) if text else None
+    return parse_address(text) if text else None
 
 
-def _upstream(text: str) -> Address:
-    if text.startswith("unix:"):
-        return _address(text)
-    parts = urlsplit(text)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(
-            f"{text!r} is not http://host:port or unix:/path (no path: requests are passed on as they are)"
-        )
-    return Address(parts.hostname, parts.port or 80)
+def _token(text: str) -> str:
+    """The token less the line end that files and secrets made by `echo` bring along."""
+    token = text.strip()
+    if not token.isprintable():
+        raise ValueError("must be one line of text")
+    return token
 
 
 def _models(text: str) -> tuple[ModelServer, ...]:
@@ -78,7 +47,8 @@ def _models(text: str) -> tuple[ModelServer, ...]:
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, url = item.partition("=")
         if not name or urlsplit(url).scheme not in ("http", "https"):
-            raise ValueError(f"{item!r} is not id=http://host:port/path-of-its-predict-call")
+            raise ValueError(f"{masked(item)!r} is not id=http://host:port/path-of-its-predict-call")
+        refuse_password(url)
         servers.append(ModelServer(name, url))
     if len({server.id for server in servers}) < len(servers):
         raise ValueError("a model id stands twice")
@@ -131,13 +101,15 @@ class Settings:
     """Every setting, read. Sizes are bytes, durations seconds."""
 
     upstream: Address = _setting(
-        "http://127.0.0.1:8080", _upstream, "the model server: `http://host:port` or `unix:/path`"
+        "http://127.0.0.1:8080", parse_upstream, "the model server: `http://host:port` or `unix:/path`"
     )
     listen: Address = _setting(
-        "127.0.0.1:9080", _address, "where predict traffic comes in: `host:port` or `unix:/path`"
+        "127.0.0.1:9080", parse_address, "where predict traffic comes in: `host:port` or `unix:/path`"
     )
-    admin: Address = _setting("127.0.0.1:9901", _address, "the admin API and the page")
-    admin_token: str = _setting("", str, "token for the admin API; required when `admin` is not loopback", secret=True)
+    admin: Address = _setting("127.0.0.1:9901", parse_address, "the admin API and the page")
+    admin_token: str = _setting(
+        "", _token, "token for the admin API; required when `admin` is not loopback", secret=True
+    )
     probes: Address | None = _setting("", _optional_address, "address that serves health and metrics only")
     policies: Path = _setting("policies", _path, "folder of collectors and workflows, one YAML file each")
     data: Path = _setting("data", _path, "folder of the database, the secret key and the sockets")
@@ -189,6 +161,14 @@ def rows() -> tuple[Row, ...]:
 
 def load(options: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     """Read settings; `options` are the command line's, by field name. Raises ConfigurationError with every fault."""
+    settings, problems = read(options, environment)
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def read(options: Mapping[str, str], environment: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
+    """The same with every fault told; a setting that cannot be read has its default."""
     problems = [_unknown(name) for name in environment if _is_unknown(name)]
     values: dict[str, Any] = {}
     for field, row in zip(dataclasses.fields(Settings), rows(), strict=True):
@@ -197,12 +177,8 @@ def load(options: Mapping[str, str], environment: Mapping[str, str]) -> Settings
             values[row.name] = field.metadata["read"](text)
         except ValueError as error:
             problems.append(Problem(str(error), field=where))
-    if not problems:
-        settings = Settings(**values)
-        problems.extend(_across(settings))
-        if not problems:
-            return settings
-    raise ConfigurationError(problems)
+    settings = Settings(**values)
+    return settings, problems or _across(settings)
 
 
 def _text_of(row: Row, options: Mapping[str, str], environment: Mapping[str, str]) -> tuple[str, str]:

@@ -103,3 +103,30 @@ def test_what_is_shown_reads_back_as_the_same_and_hides_secrets() -> None:
     shown["admin_token"] = "hush"
     shown["upstream"] = f"http://{shown['upstream']}"
     assert settings.load(shown, {}) == loaded
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("upstream", "http://me:hush@host:80"),
+        ("upstream", "https://me:hush@host:80"),
+        ("models", "second=http://me:hush@host/v1/models/second:predict"),
+        ("models", "second=ftp://me:hush@host/"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(option: str, value: str) -> None:
+    (said,) = problems_of({option: value})
+    assert said.startswith(f"--{option}: ")
+    assert "hush" not in said
+
+
+@pytest.mark.parametrize("host", ["localhost.example.org", "127.0.0.1.example.org"])
+def test_a_name_that_only_begins_like_loopback_needs_a_token(host: str) -> None:
+    (said,) = problems_of({"admin": f"{host}:9901"})
+    assert "can be reached from outside" in said
+
+
+def test_a_token_is_taken_without_the_line_end_of_its_file() -> None:
+    assert settings.load({}, {"SIDECAR_ADMIN_TOKEN": "hush\n"}).admin_token == "hush"
+    (said,) = problems_of({}, {"SIDECAR_ADMIN_TOKEN": "hush\nhush"})
+    assert said == "SIDECAR_ADMIN_TOKEN: must be one line of text"

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from sidecar.admin import collectors, inputs, workflows
-from sidecar.admin.auth import authorise
+from sidecar.admin.auth import authorise, has_token
 from sidecar.admin.envelope import plain
 from sidecar.admin.faults import answer_faults
 from sidecar.admin.parts import PARTS, Parts
@@ -66,9 +66,9 @@ async def _health(_request: web.Request) -> web.Response:
 
 
 async def _readiness(request: web.Request) -> web.Response:
-    """503 with the reasons while any part has one."""
+    """503 while any part has a reason; whoever does not bring the token is told which parts, and not the reasons."""
     said = await request.app[PARTS].readiness()
-    reasons = {part: reason for part, reason in said.items() if reason}
+    reasons = {part: reason if has_token(request) else "see the log" for part, reason in said.items() if reason}
     return plain({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
 
 

@@ -43,6 +43,7 @@ async def read_json(request: web.Request, fields: tuple[str, ...], limit_bytes: 
     try:
         body = await _read_body(request, limit_bytes)
     except web.RequestPayloadError as error:
+        request.content.feed_eof()  # else the server reads on to the end, runs into the same error and logs its stack
         raise Refusal(Code.BAD_REQUEST_FORMAT, "the body is not what its head says: coding or framing") from error
     if not body:
         return {}

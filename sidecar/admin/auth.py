@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 
 from sidecar.admin.envelope import Code, Refusal
 from sidecar.admin.parts import PARTS
+from sidecar.kit.addresses import is_loopback
 
 _OPEN = ("/healthz", "/readyz")
 _SCHEMES = ("key", "bearer")
@@ -32,6 +33,17 @@ async def authorise(request: web.Request, handler: Handler) -> web.StreamRespons
         else:
             _check_origin(request)
     return await handler(request)
+
+
+def has_token(request: web.Request) -> bool:
+    """True if the request brings the token, or none is set."""
+    token = request.app[PARTS].settings.admin_token
+    try:
+        if token:
+            _check_token(request.headers.get("Authorization", ""), token)
+    except Refusal:
+        return False
+    return True
 
 
 def _check_token(header: str, token: str) -> None:
@@ -52,13 +64,6 @@ def _check_origin(request: web.Request) -> None:
     origin = request.headers.get("Origin")
     if request.method not in _READING and origin not in (None, f"{request.scheme}://{request.host}"):
         raise Refusal(Code.CONN_INSUFFICIENT_SCOPES, "a page of another origin may not change anything here")
-
-
-def is_loopback(host: str) -> bool:
-    """True if `host` can only mean this machine."""
-    octets = host.removeprefix("::ffff:").split(".")
-    is_127 = len(octets) == 4 and octets[0] == "127" and all(octet.isdecimal() for octet in octets)
-    return is_127 or host.lower() in ("localhost", "::1")
 
 
 def _name_in(host: str) -> str:

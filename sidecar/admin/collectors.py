@@ -59,7 +59,7 @@ async def delete(request: web.Request) -> web.Response:
 def _ids_of(body: Json) -> list[str] | None:
     """The ids to delete; None for all."""
     ids, delete_all = body.get("ids"), body.get("delete_all")
-    if delete_all not in (None, False, True):
+    if delete_all is not None and not isinstance(delete_all, bool):
         raise invalid("delete_all", "must be true or false")
     if delete_all and ids:
         raise invalid("delete_all", "must not stand beside ids: nothing was deleted")

@@ -23,6 +23,7 @@ class Code(enum.Enum):
     SUCCESS = (10000, 200, "Ok")
     MIXED_STATUS = (10010, 200, "Mixed Success")
     FAILURE = (10020, 400, "Failure")
+    INTERNAL = (10020, 500, "Failure")
     UNAVAILABLE = (10020, 503, "Failure")
     CONN_THROTTLED = (11005, 429, "Too many requests")
     CONN_INSUFFICIENT_SCOPES = (11007, 403, "Insufficient scopes")

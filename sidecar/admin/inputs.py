@@ -32,6 +32,8 @@ _DEFAULT_PER_PAGE = 20
 _RESOLUTIONS = (None, "", 0, 1, "INPUT_ID_CONFLICT_RESOLUTION_NOT_SET", "SKIP")
 _FIELDS = ("inputs", "input_id_conflict_resolution", "inputs_add_job_id")
 _INPUT_FIELDS = ("id", "data", "dataset_ids", "created_at", "status")
+_DUPLICATE_ID = "Input has a duplicate ID."
+_DUPLICATE_URL = "Input has a duplicate URL; allow_duplicate_url keeps it all the same."
 _SHOWN_IN_PLACE = ("image/", "audio/", "video/")
 _CONTENT_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -54,10 +56,10 @@ async def post(request: web.Request) -> web.Response:
     read = [_read(wire, owner, now, f"inputs[{index}]") for index, wire in enumerate(given)]
     good = [each for each in read if isinstance(each, StoredInput)]
     try:
-        new = iter(await parts.database.write(lambda connection: store.insert_inputs(connection, good)))
+        duplicates = iter(await parts.database.write(lambda connection: _keep(connection, good)))
     except orjson.JSONEncodeError as error:
         raise invalid("inputs", f"one cannot be kept, so none is: {error}") from error
-    answers = [_judge(each, next(new)) if isinstance(each, StoredInput) else each for each in read]
+    answers = [_told(each, next(duplicates)) if isinstance(each, StoredInput) else each for each in read]
     return _answer(answers)
 
 
@@ -65,6 +67,8 @@ def _read(wire: object, owner: Owner, now: float, where: str) -> StoredInput | J
     """The input in `wire`, or its entry in the answer when it cannot be taken."""
     fields = {to_snake(str(name)): value for name, value in wire.items()} if isinstance(wire, dict) else {}
     name = fields.get("id") or secrets.token_hex(16)
+    if not isinstance(wire, dict):
+        return {"id": name, "status": status_of(Code.INPUT_INVALID_ARGUMENT, f"{where}: must be an object")}
     try:
         data = _data_of(fields, name, where)
     except ConfigurationError as error:
@@ -93,10 +97,17 @@ def _data_of(fields: Json, name: object, where: str) -> Data:
     return data
 
 
-def _judge(stored: StoredInput, is_new: bool) -> Json:
-    if is_new:
-        return {"id": stored.id, "status": status_of(Code.INPUT_PENDING)}
-    return {"id": stored.id, "status": status_of(Code.INPUT_DUPLICATE, "Input has a duplicate ID.")}
+def _keep(connection: Connection, inputs: list[StoredInput]) -> list[str]:
+    """Keep those that are new: for each why it is not, blank where it is."""
+    repeated = store.repeat_a_url(connection, inputs)
+    wanted = [each for each, is_repeated in zip(inputs, repeated, strict=True) if not is_repeated]
+    new = iter(store.insert_inputs(connection, wanted))
+    return [_DUPLICATE_URL if is_repeated else "" if next(new) else _DUPLICATE_ID for is_repeated in repeated]
+
+
+def _told(stored: StoredInput, duplicate: str) -> Json:
+    code = Code.INPUT_DUPLICATE if duplicate else Code.INPUT_PENDING
+    return {"id": stored.id, "status": status_of(code, duplicate)}
 
 
 def _answer(inputs: list[Json]) -> web.Response:

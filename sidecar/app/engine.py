@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +22,13 @@ from sidecar import ui
 from sidecar.admin.app import build_app
 from sidecar.admin.metrics import render
 from sidecar.admin.parts import Parts
+from sidecar.app.life import (
+    alone_on,
+    be_killed_first,
+    end_with_the_relay,
+    leave_room_for_the_relay,
+    spare_the_collector,
+)
 from sidecar.app.loop import run_loop
 from sidecar.app.sites import listen
 from sidecar.capture.arrival import ArrivalReader, decode_arrival
@@ -37,9 +41,9 @@ from sidecar.errors import ConfigurationError, Problem, TransientError
 from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.kit.clock import SystemClock
-from sidecar.kit.files import locked
 from sidecar.kit.tasks import Tasks
 from sidecar.pipeline.accounts import exchange_sums, relay_counters
+from sidecar.pipeline.batch import Batch
 from sidecar.pipeline.destinations import Destinations
 from sidecar.pipeline.dispatch import Dispatch
 from sidecar.pipeline.intake import Intake
@@ -54,50 +58,27 @@ from sidecar.store.database import Database, sqlite_url
 from sidecar.store.secrets import Secrets, load_key
 from sidecar.workflow.graph import compile_workflow
 
-LOCK = "engine.lock"
-LAST_FRAMES_SECONDS = 5.0
-LAST_DELIVERIES_SECONDS = 5.0
+LAST_FRAMES_SECONDS = 4.0
+LAST_DELIVERIES_SECONDS = 4.0
+"""Together, twice the one and once the other, less than the relay grants before it kills the engine."""
 
 
 def run_engine(settings: Settings, link_fd: int) -> int:
     """Run until SIGTERM; `link_fd` is the listening socket that the relay holds and hands on."""
     log = logs.configure(settings.log_level, process="engine")
-    _end_with_the_relay()
-    _be_killed_first()
-    settings.data.mkdir(parents=True, exist_ok=True)
-    with locked(settings.data / LOCK):
-        return run_loop(_serve(settings, Events(log), socket.socket(fileno=link_fd)))
-
-
-def _end_with_the_relay() -> None:
-    """The relay holds the other end of our standard input: when it is gone, whatever it died of, so are we.
-
-    A thread, as the loop may be busy with an operator that does not end.
-    """
-
-    def watch() -> None:
-        os.read(sys.stdin.fileno(), 1)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="end-with-the-relay", daemon=True).start()
-
-
-def _be_killed_first() -> None:
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _spare_the_collector() -> None:
-    """Exchanges hold no circles: walk what start-up made never, and the young less often (measured: 10 %)."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    events = Events(log)
+    end_with_the_relay()
+    be_killed_first()
+    leave_room_for_the_relay(settings.relay_memory)
+    with alone_on(settings.data, events):
+        return run_loop(_serve(settings, events, socket.socket(fileno=link_fd)))
 
 
 async def _serve(settings: Settings, events: Events, listening: socket.socket) -> int:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with Engine(settings, events).running(listening) as engine:
-        _spare_the_collector()
+        spare_the_collector()
         sys.stdout.write(f"ready admin={engine.admin}\n")
         sys.stdout.flush()
         await stopping.wait()
@@ -146,13 +127,16 @@ class Engine:
             models = ModelServers(self._settings.models, session, self._events)
             destinations = Destinations(registry.Parts(self._database, session, self._secrets.reveal, self._clock))
             parts.push_async_callback(destinations.close)
-            self._dispatch = Dispatch(
+            batch = Batch(
                 self._jobs, self._current_plan, destinations.of, models.ask, self._settings.retry_for, self._clock,
                 self._events,
             )  # fmt: skip
+            self._dispatch = Dispatch(self._jobs, batch, self._clock, self._events)
             self._intake = Intake(
-                self._queue, self._current_plan, _decode, self._jobs.record, models.ask_once, self._events
-            )
+                self._queue, self._current_plan, _decode, self._jobs.record, self._jobs.paid, models.ask_once,
+                self._events,
+            )  # fmt: skip
+            parts.push_async_callback(self._intake.stop)
             parts.push_async_callback(self._tasks.stop)
             self._dispatching = self._tasks.start(self._dispatch.run(), "dispatch")
             self._taking_in = self._tasks.start(self._intake.run(), "intake")
@@ -167,7 +151,11 @@ class Engine:
         self._file_problems = tuple(await self._catalog.load_files(self._settings.policies))
         self._catalog.on_change = self._make_plan
         self._make_plan()
-        await self._jobs.void_leases()
+        with contextlib.suppress(TransientError):  # said where it failed; the leases then run out by themselves
+            await self._jobs.void_leases()
+            await self._drop_of_the_deleted()
+
+    async def _drop_of_the_deleted(self) -> None:
         known = {collector.key for collector in self._catalog.snapshot.collectors}
         for collector, sums in (await read_ledger(self._database)).collectors.items():
             if collector not in known and (sums.pending or sums.dead):
@@ -216,10 +204,12 @@ class Engine:
             await asyncio.wait_for(self._receiver.drained(), LAST_FRAMES_SECONDS)
         self._queue.close()
         await asyncio.wait([self._taking_in], timeout=LAST_FRAMES_SECONDS)
+        if len(self._queue):
+            self._events.exchange_lost("stopping", len(self._queue))
         self._dispatching.cancel()
         await self._dispatch.stop(LAST_DELIVERIES_SECONDS)
         with contextlib.suppress(TransientError):  # said where it failed; the sums hold without what is owed
-            await self._jobs.flush()
+            await self._jobs.release()
         self._events.stopped()
 
     async def ledger(self) -> dict[str, Any]:

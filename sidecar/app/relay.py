@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Mapping
 from sidecar.app.loop import run_loop
 from sidecar.events import Events
 from sidecar.kit import logs
+from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
 from sidecar.proxy.child import EngineProcess
 from sidecar.proxy.counts import Counts
@@ -35,9 +36,20 @@ def run_relay(options: Mapping[str, str], environment: Mapping[str, str]) -> int
     """Run until SIGTERM or Ctrl-C; gives the exit code. Raises ConfigurationError before anything is started."""
     settings = load(options, environment)
     _raise_descriptor_limit()
-    events = Events(logs.configure(settings.log_level, process="relay"))
-    with contextlib.closing(listen_for_engine(settings.data)) as listening:
+    _open_closed_descriptors()
+    with contextlib.closing(listen_for_engine(settings.data)) as listening, unblocked_streams():
+        events = Events(logs.configure(settings.log_level, process="relay"))
         return run_loop(_serve(settings, to_environment(options, environment), events, listening))
+
+
+def _open_closed_descriptors() -> None:
+    """Standard streams that our parent closed lead nowhere, instead of to the first socket that takes their number."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.set_inheritable(descriptor, True)
 
 
 def _raise_descriptor_limit() -> None:

@@ -127,7 +127,7 @@ class Receiver:
             connection.acknowledge("unwanted")
             return
         captured = Captured(arrival, connection)
-        for lost in self._queue.put(arrival.key, captured, exchange.size_bytes):
+        for lost in self._queue.put(arrival.key, captured, arrival.size_bytes):
             lost.lost("queue_full")
             self._events.exchange_lost("queue_full")
 

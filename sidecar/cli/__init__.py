@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
 from sidecar import __version__, settings
 from sidecar.errors import ConfigurationError
+from sidecar.events import CANNOT_START, Events
+from sidecar.kit import logs
 
-EXIT_CONFIGURATION = 2
+EXIT_CONFIGURATION = CANNOT_START
+_CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,8 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(given.command, given)
     except ConfigurationError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"sidecar: {problem}\n")
+        _refuse(given.command, error)
+        return EXIT_CONFIGURATION
+    except OSError as error:
+        if not _is_of_surroundings(error):
+            raise
+        _refuse(given.command, ConfigurationError(_said(error)))
         return EXIT_CONFIGURATION
     except KeyboardInterrupt:
         return 130
@@ -48,6 +56,23 @@ def _run(command: str, given: argparse.Namespace) -> int:
     from sidecar.cli.demo import run_demo
 
     return run_demo(once=given.once)
+
+
+def _is_of_surroundings(error: OSError) -> bool:
+    """True for an address or a file that cannot be had: a person can mend that, and needs no stack for it."""
+    return bool(error.filename) or error.errno in _CANNOT_LISTEN
+
+
+def _said(error: OSError) -> str:
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else f"cannot listen: {what}"
+
+
+def _refuse(command: str, error: ConfigurationError) -> None:
+    if command == "engine":  # what reads the relay's log reads the engine's too, and may be a machine
+        Events(logs.configure("error", process="engine")).engine_refused(error)
+    else:
+        sys.stderr.writelines(f"sidecar: {problem}\n" for problem in error.problems)
 
 
 def _options(given: argparse.Namespace) -> dict[str, str]:

@@ -16,7 +16,7 @@ from sidecar.errors import ConfigurationError, Problem
 from sidecar.pipeline.models import route_of
 from sidecar.policy.checks import Judges, Outcome, Snapshot, settle
 from sidecar.policy.files import read_folder
-from sidecar.settings import Settings, load
+from sidecar.settings import Settings, read
 from sidecar.workflow.graph import compile_workflow
 
 EXIT_FAULTS = 2
@@ -24,15 +24,15 @@ EXIT_FAULTS = 2
 
 def check(options: Mapping[str, str], environment: Mapping[str, str]) -> int:
     """Print what was found; exit 0 when it is all good, 2 when anything is not."""
-    settings = load(options, environment)
-    problems = _problems_of(settings)
+    settings, problems = read(options, environment)
+    problems += _problems_of(settings)
     outcome = Outcome((), (), ())
     try:
         outcome = _policies(settings)
     except ConfigurationError as error:
         problems.extend(error.problems)
     problems.extend(outcome.problems)
-    for problem in problems:
+    for problem in sorted(problems, key=_place):
         sys.stderr.write(f"{problem}\n")
     if problems:
         sys.stderr.write(f"{len(problems)} fault{'s' if len(problems) > 1 else ''}\n")
@@ -40,6 +40,10 @@ def check(options: Mapping[str, str], environment: Mapping[str, str]) -> int:
     console = Console()
     console.print(_table(outcome.collectors, outcome.workflows))
     return 0
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    return problem.file, problem.line
 
 
 def _problems_of(settings: Settings) -> list[Problem]:

@@ -58,7 +58,7 @@ class ClarifaiOptions(BaseModel):
     app_id: str = Field(min_length=1)
     key_id: Annotated[str, AfterValidator(_check_key_id)] = ""
     """A reference to a stored secret; blank means the collector's `post_inputs_key_id`."""
-    timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600, strict=True)
     dataset_ids: tuple[str, ...] = ()
 
 

@@ -6,15 +6,23 @@ Promises that what is delivered is on the disk. An id that is there already is s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import sqlalchemy
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from sidecar.delivery.destination import Parcel
 from sidecar.delivery.outcome import Delivered, Outcome, Retry
 from sidecar.errors import CapacityError
+from sidecar.kit.ids import ID
 from sidecar.store.database import Database
 from sidecar.store.inputs import StoredInput, insert_inputs
+
+
+def _check_id(name: str) -> str:
+    if name and not ID.fullmatch(name):
+        raise ValueError("is not an id: letters and digits, single - or _ between them")
+    return name
 
 
 class EmbeddedOptions(BaseModel):
@@ -22,8 +30,8 @@ class EmbeddedOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    user_id: str = ""
-    app_id: str = ""
+    user_id: Annotated[str, AfterValidator(_check_id)] = ""
+    app_id: Annotated[str, AfterValidator(_check_id)] = ""
     dataset_ids: tuple[str, ...] = ()
 
 

@@ -15,6 +15,7 @@ from sidecar.delivery.destination import Destination
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.kit.clock import Clock
+from sidecar.kit.validation import faults_of
 from sidecar.store.database import Database
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
@@ -77,19 +78,9 @@ def _read(destination: collector.Destination) -> tuple[Kind[Any], BaseModel]:
     kind = DESTINATIONS.get(destination.kind)
     if kind is None:
         message = f"there is no kind {destination.kind!r}: write one of {', '.join(DESTINATIONS)}"
-        raise ConfigurationError(Problem(message, field="destination.kind"))
+        raise ConfigurationError(Problem(message, field="destination"))
     try:
         return kind, kind.options.model_validate(dict(destination.options))
     except ValidationError as error:
-        raise ConfigurationError([_to_problem(fault, kind.options) for fault in _faults(error)]) from None
-
-
-def _faults(error: ValidationError) -> list[Any]:
-    return list(error.errors(include_url=False, include_context=False, include_input=False))
-
-
-def _to_problem(fault: Mapping[str, Any], options: type[BaseModel]) -> Problem:
-    field = ".".join(("destination", *(str(part) for part in fault["loc"])))
-    if fault["type"] == "extra_forbidden":
-        return Problem(f"no such option: write one of {', '.join(options.model_fields)}", field=field)
-    return Problem(str(fault["msg"]).removeprefix("Value error, "), field=field)
+        faults = faults_of(error, kind.options, f"destination.{destination.kind}")
+    raise ConfigurationError([Problem(fault.message, fault.field) for fault in faults])

@@ -24,8 +24,20 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, waiting for whoever has it; the system lets go when the process dies."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, where the holder's process id is then to be read; the system lets go when the
+    process dies. Waits for whoever has it, or raises BlockingIOError when `waits` is False."""
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
+
+
+def holder_of(path: Path) -> str:
+    """The process id of whoever holds the lock on `path`, as text; blank when it has not said so."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

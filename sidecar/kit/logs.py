@@ -14,7 +14,10 @@ def configure(level: str = "info", stream: TextIO | None = None, *, process: str
     stream = stream or sys.stderr
     is_terminal = stream.isatty()
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
+        # not structlog's own choice of formatter: it prints every frame's local values, and with them secrets
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if is_terminal
+        else structlog.processors.JSONRenderer()
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

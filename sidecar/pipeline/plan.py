@@ -36,12 +36,15 @@ class Plan:
     matcher: Matcher = field(default_factory=lambda: Matcher(()))
     index: Index = field(default_factory=Index)
     problems: tuple[Problem, ...] = ()
+    known: frozenset[str] = frozenset()
+    """The keys of all collectors that there are, also of those that cannot run."""
 
 
 def make_plan(
     collectors: Iterable[Collector], workflows: Mapping[WorkflowKey, Workflow], models: Collection[str]
 ) -> Plan:
     """Compile what the catalog holds; `models` are the ids that a node may call."""
+    collectors = tuple(collectors)
     graphs, problems = _compile_all(workflows, models)
     policies = {}
     for collector in collectors:
@@ -56,7 +59,8 @@ def make_plan(
             graphs.get(_key(collector, collector.post_queue_workflow_id)),
         )
     active = [policy.collector for policy in policies.values() if policy.collector.is_active]
-    return Plan(policies, Matcher(active), build_index(wants(active)), tuple(problems))
+    known = frozenset(collector.key for collector in collectors)
+    return Plan(policies, Matcher(active), build_index(wants(active)), tuple(problems), known)
 
 
 def _compile_all(

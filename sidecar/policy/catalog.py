@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, ManagedBy, Workflow
-from sidecar.errors import ConfigurationError, ConflictError, NotFoundError, Problem
+from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit.clock import Clock, rfc3339
 from sidecar.policy import rows
@@ -31,12 +31,12 @@ from sidecar.policy.checks import (
     settle,
 )
 from sidecar.policy.files import read_folder
+from sidecar.policy.several import Wires, find, find_all, read_all, refuse_repeated
 from sidecar.policy.wire import patch_collector, read_collector
 from sidecar.policy.workflow_wire import read_workflow
 from sidecar.store.database import Database
 
 PolicyT = TypeVar("PolicyT", Collector, Workflow)
-Wires = Sequence[object]
 
 
 class Catalog:
@@ -99,13 +99,13 @@ class Catalog:
         changed = [each.id for each in policies if each not in managed]
         if changed or len(policies) < len(managed):
             await self._change(lambda connection: rows.replace_files(connection, policies))
-            self._events.policy_changed("loaded", "files", tuple(changed))
+            self._events.policy_changed("read", "policy files", tuple(changed))
 
     # collectors
 
     def get_collector(self, user_id: str, app_id: str, collector_id: str) -> Collector:
         """Raises NotFoundError."""
-        return self._find(self.list_collectors(user_id, app_id), "collector", collector_id)
+        return find(self.list_collectors(user_id, app_id), "collector", collector_id)
 
     def list_collectors(self, user_id: str, app_id: str) -> tuple[Collector, ...]:
         """An app's collectors, in the order they were made."""
@@ -117,12 +117,12 @@ class Catalog:
         """Make collectors, all or none. Raises ConfigurationError, or ConflictError when an id is there already."""
         async with self._one_change:
             now = rfc3339(self._clock.now())
-            new = _read_all(
+            new = read_all(
                 wires,
                 "collectors",
                 lambda wire, where: read_collector(wire, user_id, app_id, where=where, created_at=now),
             )
-            _refuse_repeated(new, {key_of(each) for each in self.snapshot.collectors}, "collectors")
+            refuse_repeated(new, {key_of(each) for each in self.snapshot.collectors}, "collectors")
             return await self._put_collectors(new, "added", rows.insert)
 
     async def patch_collectors(
@@ -130,8 +130,8 @@ class Catalog:
     ) -> tuple[Collector, ...]:
         """Replace the supplied fields, all or none. Raises ConfigurationError or NotFoundError."""
         async with self._one_change:
-            changed = _read_all(wires, "collectors", lambda wire, where: self._patched(wire, user_id, app_id, where))
-            _refuse_repeated(changed, set(), "collectors")
+            changed = read_all(wires, "collectors", lambda wire, where: self._patched(wire, user_id, app_id, where))
+            refuse_repeated(changed, set(), "collectors")
             return await self._put_collectors(changed, "changed", rows.replace)
 
     async def delete_collectors(
@@ -140,7 +140,7 @@ class Catalog:
         """Delete these collectors, or all of an app (None), all or none; give what was deleted."""
         async with self._one_change:
             own = self.list_collectors(user_id, app_id)
-            gone = own if ids is None else tuple(self._find(own, "collector", each) for each in dict.fromkeys(ids))
+            gone = own if ids is None else find_all(own, "collector", ids)
             problems = [problem for each in gone for problem in _managed_by_file(each, f"collector {each.id}")]
             if problems:
                 raise ConfigurationError(problems)
@@ -152,7 +152,7 @@ class Catalog:
         name = wire.get("id") if isinstance(wire, Mapping) else None
         if not isinstance(name, str) or not name:
             raise ConfigurationError(Problem("is missing: it says which collector to change", field=f"{where}.id"))
-        old = self.get_collector(user_id, app_id, name)
+        old = find(self.list_collectors(user_id, app_id), "collector", name, f"{where}.id")
         problems = _managed_by_file(old, where)
         if problems:
             raise ConfigurationError(problems)
@@ -177,7 +177,7 @@ class Catalog:
 
     def get_workflow(self, user_id: str, app_id: str, workflow_id: str) -> Workflow:
         """Raises NotFoundError."""
-        return self._find(self.list_workflows(user_id, app_id), "workflow", workflow_id)
+        return find(self.list_workflows(user_id, app_id), "workflow", workflow_id)
 
     def list_workflows(self, user_id: str, app_id: str) -> tuple[Workflow, ...]:
         """An app's workflows, in the order they were made."""
@@ -189,12 +189,12 @@ class Catalog:
         """Make workflows, all or none. Raises ConfigurationError, or ConflictError when an id is there already."""
         async with self._one_change:
             now = rfc3339(self._clock.now())
-            new = _read_all(
+            new = read_all(
                 wires,
                 "workflows",
                 lambda wire, where: read_workflow(wire, user_id, app_id, where=where, created_at=now),
             )
-            _refuse_repeated(new, self.snapshot.workflows.keys(), "workflows")
+            refuse_repeated(new, self.snapshot.workflows.keys(), "workflows")
             problems = [
                 problem
                 for index, each in enumerate(new)
@@ -227,35 +227,6 @@ class Catalog:
     def _dated(self, policy: PolicyT, old: Mapping[Key, PolicyT]) -> PolicyT:
         known = old.get(key_of(policy))
         return dataclasses.replace(policy, created_at=known.created_at if known else rfc3339(self._clock.now()))
-
-    @staticmethod
-    def _find(policies: Iterable[PolicyT], kind: str, name: str) -> PolicyT:
-        for each in policies:
-            if each.id == name:
-                return each
-        raise NotFoundError(f"no {kind} {name!r} in this app")
-
-
-def _read_all(wires: Wires, where: str, read: Callable[[object, str], PolicyT]) -> list[PolicyT]:
-    """Read every one of `wires`. Raises ConfigurationError with the faults of all."""
-    policies: list[PolicyT] = []
-    problems: list[Problem] = []
-    for index, wire in enumerate(wires):
-        try:
-            policies.append(read(wire, f"{where}[{index}]"))
-        except ConfigurationError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigurationError(problems)
-    return policies
-
-
-def _refuse_repeated(policies: Sequence[Collector | Workflow], taken: Iterable[Key], where: str) -> None:
-    seen = set(taken)
-    for index, each in enumerate(policies):
-        if key_of(each) in seen:
-            raise ConflictError(f"{where}[{index}].id: {each.id!r} is there already")
-        seen.add(key_of(each))
 
 
 def _is_from_file(policy: Collector | Workflow) -> bool:

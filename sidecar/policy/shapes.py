@@ -35,12 +35,14 @@ def read_optional_id(value: object) -> object:
 
 
 def read_status(value: object) -> object:
-    """The state as the contract's `{code}`, or as one word or number. Raises ValueError."""
+    """The state as the contract's `{code}`, or as one word or number; None where none is said. Raises ValueError."""
     if isinstance(value, dict):
         unknown = sorted(set(map(str, value)) - {"code", "description", "details", "req_id", "reqId"})
         if unknown:
             raise ValueError(f"has no field {unknown[0]!r}: write {{code: COLLECTOR_ACTIVE}}, or one word")
-        value = value.get("code", Status.COLLECTOR_ACTIVE)
+        value = value.get("code")
+    if value is None:
+        return None
     if isinstance(value, str) and (value in Status.__members__ or value.lower() in STATUS_WORDS):
         return Status[value] if value in Status.__members__ else STATUS_WORDS[value.lower()]
     if isinstance(value, int | float) and not isinstance(value, bool) and value in list(Status):
@@ -71,7 +73,7 @@ def read_one_source(value: object) -> object:
 
 Id = Annotated[str, BeforeValidator(read_id)]
 OptionalId = Annotated[str, BeforeValidator(read_optional_id)]
-StatusShape = Annotated[Status, BeforeValidator(read_status)]
+StatusShape = Annotated[Status | None, BeforeValidator(read_status)]
 DestinationShape = Annotated[dict[str, dict[str, Any]], BeforeValidator(read_destination)]
 Fraction = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -133,7 +135,7 @@ class CollectorShape(OwnedShape):
     post_queue_workflow_id: OptionalId | None = None
     collector_source: Annotated[CollectorSourceShape | None, BeforeValidator(read_one_source)] = None
     source: Annotated[ShortSourceShape | None, BeforeValidator(read_one_source)] = None
-    status: StatusShape | None = None
+    status: StatusShape = None
     collect_outputs: StrictBool | None = None
     keep_input: StrictBool | None = None
     sample_exchanges: Fraction | None = None

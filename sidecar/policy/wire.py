@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, ManagedBy, Source
 from sidecar.errors import ConfigurationError, Problem
-from sidecar.policy.faults import problems_of
+from sidecar.kit.validation import faults_of
 from sidecar.policy.shapes import ONE_SOURCE, CollectorShape
 
 Json = dict[str, Any]
@@ -67,10 +67,13 @@ def patch_collector(old: Collector, supplied: object, *, where: str = "collector
     """`old` with only the supplied fields replaced, those of its source each by itself.
 
     So a patch that names a model and no caller can never widen a collector to every caller. An explicit empty string
-    or null clears a field, as long as one of the three remains. Raises ConfigurationError.
+    or null clears a field, as long as one of the three remains; a status that says nothing leaves a paused collector
+    paused. Raises ConfigurationError.
     """
     change = _supplied(read_shape(CollectorShape, supplied, where, old.origin), where, old.origin)
     kept = _supplied(CollectorShape.model_validate(write_collector(old)), where)
+    if change.fields.get("status") is None:
+        change.fields.pop("status", None)
     merged = _Supplied(kept.fields | change.fields, kept.source | change.source, change.model_field)
     return _collector(merged, old.user_id, old.app_id, old.origin, where, old.created_at)
 
@@ -80,8 +83,8 @@ def read_shape(shape: type[ShapeT], obj: object, where: str, file: str) -> Shape
     try:
         return shape.model_validate(obj)
     except ValidationError as error:
-        problems = problems_of(error, shape, where, file)
-    raise ConfigurationError(problems)
+        faults = faults_of(error, shape, where)
+    raise ConfigurationError([Problem(fault.message, fault.field, file) for fault in faults])
 
 
 def owner_of(fields: Mapping[str, Any], user_id: str, app_id: str, file: str, where: str) -> list[Problem]:

@@ -18,6 +18,7 @@ FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 READY = "ready "
+_READ_BYTES = 4096
 
 
 class EngineProcess:
@@ -53,16 +54,25 @@ class EngineProcess:
         try:
             while not self._stopping.is_set():
                 started = loop.time()
-                exit_code = await self._run_once()
+                exit_code = await self._start_and_wait(back_off)
                 if self._stopping.is_set():
                     break
                 if loop.time() - started > STEADY_SECONDS:
                     back_off = FIRST_BACK_OFF_SECONDS
-                self._events.engine_died(exit_code, back_off)
+                if exit_code is not None:
+                    self._events.engine_died(exit_code, back_off)
                 await self._wait_for_stop(back_off)
                 back_off = min(back_off * 2, LONGEST_BACK_OFF_SECONDS)
         finally:
             self._gone.set()
+
+    async def _start_and_wait(self, back_off: float) -> int | None:
+        """The engine's exit code; None when the system would not start it, as when memory or descriptors run out."""
+        try:
+            return await self._run_once()
+        except OSError as error:
+            self._events.engine_not_started(error, back_off)
+            return None
 
     async def _run_once(self) -> int:
         process = await asyncio.create_subprocess_exec(
@@ -76,11 +86,19 @@ class EngineProcess:
         self._process = process
         self._events.engine_started(process.pid)
         if process.stdout is not None:
-            async for line in process.stdout:
+            await self._listen_to(process.stdout)
+        return await process.wait()
+
+    async def _listen_to(self, said: asyncio.StreamReader) -> None:
+        """Hear `ready …`, and read on until the engine ends: a full pipe would hold it, a long line is no fault."""
+        rest = b""
+        while data := await said.read(_READ_BYTES):
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-_READ_BYTES:]
+            for line in lines:
                 text = line.decode(errors="replace").strip()
                 if text.startswith(READY):
                     self._on_ready(text.removeprefix(READY))
-        return await process.wait()
 
     async def _wait_for_stop(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -14,16 +14,19 @@ BLANK_LINE = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length"
 _ENCODING = b"\r\ntransfer-encoding"
 _LONGEST_LENGTH_DIGITS = 15
-_REQUEST_LINE = re.compile(rb"[^ \r]+ [^ \r]+ http/1\.[01]\r\n")
-_STATUS_LINE = re.compile(rb"http/1\.[01] [1-9][0-9][0-9][ \r]")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9a-z]++"
+_REQUEST_LINE = re.compile(_TOKEN + rb" [!-~\x80-\xff]++ http/1\.[01]\r\n")
+_STATUS_LINE = re.compile(rb"http/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*+)?\r\n")
+_FIELDS = re.compile(rb"\r\n(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 _UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 _STATUS_WITHOUT_BODY = (b"204", b"304")
 
 
 def has_odd_lines(head: bytes) -> bool:
-    """True for a line that ends in less than CRLF, and for a folded one: servers read those differently."""
-    lines = head.count(LINE_END)
-    return head.count(b"\n") != lines or head.count(b"\r") != lines or b"\n " in head or b"\n\t" in head
+    """True unless every field is `name: value` of letters that may stand there (RFC 9110, 5): no line that ends in
+    less than CRLF, none folded, no white space before a colon. Servers read the others differently."""
+    return _FIELDS.match(head, head.find(LINE_END)) is None
 
 
 def is_request(head: bytes) -> bool:
@@ -56,6 +59,14 @@ def _only_length(head: bytes) -> int | None:
         return None
     digits = head[colon + 1 : head.find(LINE_END, colon)].strip(b" \t")
     return int(digits) if digits.isdigit() and len(digits) <= _LONGEST_LENGTH_DIGITS else None
+
+
+def has_odd_encoding(head: bytes) -> bool:
+    """True for a transfer encoding other than one plain `chunked`, and for any of HTTP/1.0, which knows none."""
+    if _ENCODING not in head:
+        return False
+    is_old = b"http/1.0" in head[: head.find(LINE_END)]
+    return is_old or head.count(_ENCODING) > 1 or _CHUNKED.search(head) is None
 
 
 def ends_with_the_connection(head: bytes) -> bool:

@@ -70,7 +70,7 @@ class _Requests(MessageStream):
         """The exchange whose request is not whole yet."""
 
     def _may_become_head(self, start: bytes) -> bool:
-        return start[:1].isalpha() or start == LINE_END[:1]
+        return start[:1].isalpha() or LINE_END.startswith(start[:2])
 
     def _length_of(self, lower: bytes) -> int | None:
         if not heads.is_request(lower):
@@ -90,7 +90,10 @@ class _Requests(MessageStream):
         return body
 
     def _began(self, lower: bytes, piece: bytes, length: int | None) -> None:
-        self.turn = turn = _Turn(self._begin(lower, piece, length), lower.startswith(b"head "))
+        is_head = lower.startswith(b"head ")
+        if is_head and not piece.startswith(b"HEAD "):
+            raise UnreadableError  # methods know upper from lower case, but not every server does
+        self.turn = turn = _Turn(self._begin(lower, piece, length), is_head)
         self._turns.append(turn)
 
     def _continued(self, piece: bytes) -> None:

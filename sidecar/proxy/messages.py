@@ -13,7 +13,11 @@ from sidecar.proxy import heads
 from sidecar.proxy.heads import BLANK_LINE, LINE_END
 
 MAX_HEAD_BYTES = 64 * 1024
+MAX_STEPS = 500
+"""Heads, bodies and blank lines in one read: what takes more of them would hold the loop, and the traffic with it."""
 _REMEMBERED_HEAD_BYTES = 4096
+_TELLING_BYTES = 8
+"""So much of a start tells whether it may become a head."""
 
 
 class UnreadableError(Exception):
@@ -74,10 +78,10 @@ class ParsedBody:
         found = data.find(BLANK_LINE, at)
         return len(data) if found < 0 else found + 4
 
-    def take(self) -> list[bytes]:
-        """The pieces of the body since the last call."""
+    def take(self) -> bytes:
+        """The body since the last call: joined, as a piece for each of many small chunks would cost far more."""
         pieces, self._heard.pieces = self._heard.pieces, []
-        return pieces
+        return b"".join(pieces)
 
 
 class MessageStream:
@@ -98,11 +102,15 @@ class MessageStream:
         return not self.left and self.parsed is None and not self._partial
 
     def feed(self, data: bytes) -> None:
+        """Look at one read. Raises UnreadableError."""
         if self._partial:
             data = self._partial + data
             self._partial = b""
-        at = 0
+        at = steps = 0
         while at < len(data):
+            steps += 1
+            if steps > MAX_STEPS:
+                raise UnreadableError
             if self.left:
                 at = self._count(data, at)
             elif self.parsed is not None:
@@ -121,7 +129,8 @@ class MessageStream:
     def _parse(self, parsed: ParsedBody, data: bytes, at: int) -> int:
         stop = parsed.next_stop(data, at)
         parsed.feed(data[at:stop])
-        for piece in parsed.take():
+        piece = parsed.take()
+        if piece:
             self._continued(piece)
         if parsed.is_whole:
             self.parsed = None
@@ -150,18 +159,20 @@ class MessageStream:
     def _read_head(self, head: bytes) -> None:
         """Read a head that is not the last one again: one client's heads are mostly alike."""
         lower = head.lower()
-        if heads.has_odd_lines(lower):
+        if heads.has_odd_lines(lower) or heads.has_odd_encoding(lower):
             raise UnreadableError
         self.head_length = self._length_of(lower)
         self._lower = lower
         self._head = head if len(head) <= _REMEMBERED_HEAD_BYTES else b""
 
     def _without_head(self, data: bytes, at: int) -> int:
-        """An empty line before a message is passed over (RFC 9112, 2.2); a head that is not all here is kept."""
+        """An empty line before a request is passed over (RFC 9112, 2.2); a head that is not all here is kept."""
+        if not self._may_become_head(data[at : at + _TELLING_BYTES]):
+            raise UnreadableError
         if data.startswith(LINE_END, at):
             return at + 2
         rest = data[at:]
-        if len(rest) > MAX_HEAD_BYTES or not self._may_become_head(rest) or rest.count(b"\n") != rest.count(LINE_END):
+        if len(rest) > MAX_HEAD_BYTES or rest.count(b"\n") != rest.count(LINE_END):
             raise UnreadableError
         self._partial = rest
         return len(data)

@@ -33,6 +33,8 @@ class Relay:
         self.events = events
         self.tasks = Tasks(events.task_failed)
         self.connections: set[Downstream] = set()
+        self.occupied: Callable[[int], None] = lambda _: None
+        """Told how many clients are connected, after every change."""
         self.is_draining = False
         self._is_upstream_refusing = False
         self._all_closed = asyncio.Event()
@@ -60,11 +62,13 @@ class Relay:
         self.counts.connections_total += 1
         self.counts.connections_open += 1
         self.connections.add(connection)
+        self.occupied(len(self.connections))
         self._all_closed.clear()
 
     def closed(self, connection: Downstream) -> None:
         self.counts.connections_open -= 1
         self.connections.discard(connection)
+        self.occupied(len(self.connections))
         if not self.connections:
             self._all_closed.set()
 
@@ -97,8 +101,11 @@ class Downstream(asyncio.Protocol):
     async def _connect(self) -> None:
         try:
             await self._relay.connect(lambda: Upstream(self._relay, self))
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:  # ValueError: a name that no resolver would take
             self._refuse(error)
+        finally:
+            if self.upstream is None and not self._is_refused:
+                reset(self.transport)  # whatever went wrong: a client is answered or cut, never left to wait
 
     def _refuse(self, error: Exception) -> None:
         self._is_refused = True

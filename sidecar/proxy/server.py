@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable
 from typing import Any, NoReturn
 
@@ -21,11 +20,11 @@ from sidecar.kit.clock import Clock, SystemClock
 from sidecar.proxy.admit import Admission
 from sidecar.proxy.counts import Counts
 from sidecar.proxy.link import Link
+from sidecar.proxy.listener import Listener, descriptor_limit
 from sidecar.proxy.relay import Downstream, Relay
 from sidecar.proxy.tap import Capture
-from sidecar.settings import Address, Settings
+from sidecar.settings import Settings
 
-BACKLOG = 1024
 FLUSH_SECONDS = 5.0
 
 
@@ -63,6 +62,7 @@ class RelayServer:
         )
         self._relay = Relay(settings.upstream, capture, events)
         self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
         self._stopping = asyncio.Event()
         self.address = settings.listen
         """Where it listens; the port is the bound one once started."""
@@ -72,21 +72,15 @@ class RelayServer:
         """Listen. Raises ConfigurationError when the address cannot be had."""
         self._runner = web.ServerRunner(_Server(self._relay))
         await self._runner.setup()
+        self._listener = Listener(self._runner, self.address, self._events, descriptor_limit())
+        self._relay.occupied = self._listener.occupied
         try:
-            await self._site(self._runner).start()
+            self.address = await self._listener.start()
         except OSError as error:
-            await self._runner.cleanup()
+            await self._close_listener()
             raise ConfigurationError(Problem(f"cannot listen at {self.address}: {error}", field="--listen")) from error
-        if not self.address.path:
-            self.address = Address(self.address.host, self._runner.addresses[0][1])
         self.is_ready = True
         self._events.relay_listening(str(self.address), str(self._settings.upstream))
-
-    def _site(self, runner: web.ServerRunner) -> web.BaseSite:
-        listen = self.address
-        if listen.path:
-            return web.UnixSite(runner, os.fspath(listen.path), backlog=BACKLOG)
-        return web.TCPSite(runner, listen.host, listen.port, backlog=BACKLOG)
 
     async def drain(self) -> None:
         """The way down after SIGTERM; `stop` cuts it short."""
@@ -111,7 +105,10 @@ class RelayServer:
         await self._relay.tasks.stop()
 
     async def _close_listener(self) -> None:
+        listener, self._listener = self._listener, None
         runner, self._runner = self._runner, None
+        if listener is not None:
+            await listener.stop()
         if runner is not None:
             await runner.cleanup()
 

@@ -19,14 +19,15 @@ from sqlalchemy import ColumnElement, Connection
 from sidecar.errors import CapacityError, TransientError
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
-from sidecar.queue import statements
+from sidecar.queue import leases, statements
+from sidecar.queue.leases import NONE, Limit, Passed
 from sidecar.queue.states import Event, State, after
 from sidecar.queue.values import EVENT_OF, Counts, Job, JobView, NewJob, Retry, Settlement
 from sidecar.store.database import Database
 
 T = TypeVar("T")
-# A text that the driver cannot encode is refused before the database sees it, as an error of Python's own.
-_STORAGE_FAULTS = (CapacityError, sqlalchemy.exc.DBAPIError, UnicodeEncodeError)
+# What the driver cannot encode is refused before the database sees it, as an error of Python's own.
+_STORAGE_FAULTS = (CapacityError, sqlalchemy.exc.SQLAlchemyError, OSError, UnicodeEncodeError, OverflowError)
 _RETRY_AFTER_SECONDS = 5.0
 _MAX_PAGE = 1000
 LEASE_BYTES = 32 * 1024 * 1024
@@ -41,14 +42,18 @@ class JobQueue:
         self._events = events
         self._owner = owner
         self._owed: Counter[tuple[str, str, str]] = Counter()
+        self._is_paid = asyncio.Event()
+        self._is_paid.set()
+        self._must_void = False
         self.wake = asyncio.Event()
         """Set when a job became due, or its due time changed; whoever waits clears it."""
 
-    async def record(self, kept: Sequence[NewJob], counts: Counts) -> None:
+    async def record(self, kept: Sequence[NewJob], counts: Counts) -> bool:
         """Queue the inputs that were kept and count the first verdicts of the others, in one transaction.
 
         A repeat of (exchange, input, collector) is passed over and not counted. When the storage fails, the kept ones
-        are counted as dropped{disk_full} or dropped{store_failed}, written with the next write that succeeds.
+        are counted as dropped{disk_full} or dropped{store_failed}, written with the next write that succeeds;
+        gives False until then, see `paid`.
         """
         now = self._clock.now()
 
@@ -64,11 +69,16 @@ class JobQueue:
             for job in kept:
                 key = (job.collector, State.DROPPED.value, reason)
                 verdicts[key] = verdicts.get(key, 0) + 1
-            self._owed.update(verdicts)
+            self._owe(verdicts)
         else:
             self._wake_for(queued)
         for (collector, verdict, reason), count in verdicts.items():
             self._events.jobs_settled(collector, verdict, reason, count)
+        return not self._owed
+
+    async def paid(self) -> None:
+        """Wait until nothing is owed: all that was recorded is then in the ledger."""
+        await self._is_paid.wait()
 
     @property
     def owes(self) -> bool:
@@ -81,27 +91,38 @@ class JobQueue:
             await self._write("flush", lambda connection: None)
 
     async def void_leases(self) -> int:
-        """At start: take back what an engine that is gone had leased; gives how many jobs came back."""
-        voided = await self._write(
-            "void_leases", lambda connection: statements.void_leases(connection, not_of=self._owner)
-        )
+        """At start: take back what an engine that is gone had leased; gives how many jobs came back.
+
+        A job that was leased at `leases.MOST_VOIDS` deaths in a row is dead, as engine_died. When the storage fails,
+        the next `lease` does it.
+        """
+        self._must_void = True
+        voided, dead = await self._write("void_leases", lambda c: leases.void_others(c, self._owner))
+        self._must_void = False
+        for collector, count in dead.items():
+            self._events.jobs_settled(collector, State.DEAD.value, leases.ENGINE_DIED, count)
         self._wake_for(voided)
         return voided
 
-    async def lease(
-        self, limit: int, seconds: float, busy: Collection[str] = (), max_bytes: int = LEASE_BYTES
-    ) -> list[Job]:
-        """Take up to `limit` due jobs for `seconds`, longest due first, none of the collectors that are `busy`.
+    async def release(self) -> int:
+        """At stop: give back what this start still holds, as if never leased; gives how many jobs that were."""
+        return await self._write("release", lambda c: leases.release(c, self._owner))
 
-        Leases that ran out come back first. The content of all is at most `max_bytes` together, or it is one job.
+    async def lease(self, limit: int, seconds: float, passed: Passed = NONE, max_bytes: int = LEASE_BYTES) -> list[Job]:
+        """Take up to `limit` due jobs for `seconds`, longest due first, none that are to be `passed` over.
+
+        Leases that ran out come back first. The content of all is at most `max_bytes` together, or it is one job; jobs
+        whose engine died are taken in smaller numbers, see `leases`.
         """
+        if self._must_void:
+            await self.void_leases()
         now = self._clock.now()
-        most = statements.Limit(limit, max_bytes, busy)
-        return await self._write("lease", lambda c: statements.lease(c, self._owner, most, now, now + seconds))
+        most = Limit(limit, max_bytes, passed)
+        return await self._write("lease", lambda c: leases.lease(c, self._owner, most, now, now + seconds))
 
-    async def next_due(self, busy: Collection[str] = ()) -> float | None:
+    async def next_due(self, passed: Passed = NONE) -> float | None:
         """When `lease` will next find something, in seconds since the epoch; None when nothing is pending."""
-        return await self._read("next_due", lambda c: statements.next_due(c, busy))
+        return await self._read("next_due", lambda c: leases.next_due(c, passed))
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """End leases, in one transaction; said by events after the commit.
@@ -175,15 +196,26 @@ class JobQueue:
             return work(connection)
 
         try:
-            return await self._database.write(both)
+            done = await self._database.write(both)
         except _STORAGE_FAULTS as error:
-            self._owed.update(owed)
+            self._owe(owed)
             raise self._failed(doing, error) from error
+        except Exception:
+            self._owe(owed)
+            raise
+        if not self._owed:
+            self._is_paid.set()
+        return done
+
+    def _owe(self, counts: Counts) -> None:
+        self._owed.update(counts)
+        if self._owed:
+            self._is_paid.clear()
 
     async def _read(self, doing: str, work: Callable[[Connection], T]) -> T:
         try:
             return await self._database.read(work)
-        except sqlalchemy.exc.DBAPIError as error:
+        except _STORAGE_FAULTS as error:
             raise self._failed(doing, error) from error
 
     def _failed(self, doing: str, error: Exception) -> TransientError:

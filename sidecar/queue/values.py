@@ -49,6 +49,8 @@ class Job(NamedTuple):
     """Why the last try failed; blank on the first."""
     leased_until: float
     """When others may take it, in seconds since the epoch; it also tells this lease from any other."""
+    voids: int = 0
+    """How many engines in a row have died while they had it leased."""
 
 
 class JobView(NamedTuple):

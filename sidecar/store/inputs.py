@@ -54,6 +54,34 @@ def insert_inputs(connection: Connection, inputs: Sequence[StoredInput]) -> list
     return insert_new(connection, _TABLE, [_to_row(stored) for stored in inputs])
 
 
+def repeat_a_url(connection: Connection, inputs: Sequence[StoredInput]) -> list[bool]:
+    """True for each whose media address another input of its app has, there or earlier in `inputs`, and must not.
+
+    An id that is there already is no such case: whoever inserts is told so by its id.
+    """
+    first: dict[tuple[str, str, str], str] = {}
+    repeated = []
+    for stored in inputs:
+        media = _addressed(stored.data)
+        place = (stored.user_id, stored.app_id, media.url if media else "")
+        is_repeated = (
+            media is not None
+            and not media.allow_duplicate_url
+            and (first.get(place, stored.id) != stored.id or _has_same(connection, stored, "url", media.url))
+            and not _has_same(connection, stored, "id", stored.id)
+        )
+        repeated.append(is_repeated)
+        if media and not is_repeated:
+            first.setdefault(place, stored.id)
+    return repeated
+
+
+def _has_same(connection: Connection, stored: StoredInput, column: str, value: str) -> bool:
+    """True if an input of the same app has `value` in `column`."""
+    where = (_TABLE.c.user_id == stored.user_id, _TABLE.c.app_id == stored.app_id, _TABLE.c[column] == value)
+    return connection.execute(select(_TABLE.c.id).where(*where).limit(1)).first() is not None
+
+
 def insert_many(connection: Connection, inputs: Sequence[StoredInput]) -> set[str]:
     """The same for inputs of one app; gives the ids that were there already."""
     are_new = insert_inputs(connection, inputs)
@@ -133,8 +161,14 @@ def _to_row(stored: StoredInput) -> dict[str, Any]:
         "data": orjson.dumps(wire),
         "content": media.content or None,
         "media_type": media.media_type or media_type_of(media.content),
+        "url": addressed.url if (addressed := _addressed(stored.data)) else "",
         "dataset_ids": orjson.dumps(stored.dataset_ids).decode(),
     }
+
+
+def _addressed(data: Data) -> Media | None:
+    """The first medium that has an address."""
+    return next((media for media in (data.image, data.video, data.audio) if media and media.url), None)
 
 
 def _field_with_content(data: Data) -> str:

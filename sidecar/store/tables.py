@@ -55,7 +55,8 @@ class JobRow(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (
         UniqueConstraint("exchange_id", "input_index", "collector", name="one_job_per_input_and_collector"),
-        Index("job_due", "state", "retry_at"),
+        Index("job_due", "state", "collector", "retry_at", "id"),
+        Index("job_lease", "state", "leased_until"),
         Index("job_standing", "collector", "state", "reason"),
         {"sqlite_autoincrement": True},  # an id is never given twice: a settlement that comes late hits no other job
     )
@@ -84,6 +85,8 @@ class JobRow(SQLModel, table=True):
     retry_at: float
     attempts: int = 0
     """Leases since `queued_at`."""
+    voids: int = 0
+    """How many engines in a row have died while they had it leased."""
     leased_by: str = ""
     leased_until: float = 0.0
     reason: str = ""
@@ -108,7 +111,10 @@ class InputRow(SQLModel, table=True):
     """An input in the embedded app."""
 
     __tablename__ = "input"
-    __table_args__ = (Index("input_newest", "user_id", "app_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("input_newest", "user_id", "app_id", "created_at", "id"),
+        Index("input_by_url", "user_id", "app_id", "url"),
+    )
 
     user_id: str = Field(primary_key=True)
     app_id: str = Field(primary_key=True)
@@ -118,6 +124,8 @@ class InputRow(SQLModel, table=True):
     content: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     """That content."""
     media_type: str = ""
+    url: str = ""
+    """The address of the image, video or audio that was posted by one, else blank."""
     dataset_ids: str = "[]"
     collector: str = Field(default="", index=True)
     """The collector's key when a collector posted it, else blank."""

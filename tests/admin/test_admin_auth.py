@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.admin import Admin
 
-from sidecar.admin.auth import is_loopback
+from sidecar.kit.addresses import is_loopback
 
 COLLECTOR = {"collectors": [{"id": "c", "source": {"model": "m"}, "pre_queue_random_sample": 1}]}
 
@@ -41,6 +41,13 @@ async def test_all_that_holds_data_needs_the_token(locked_admin: Admin, path: st
 async def test_health_and_the_page_itself_are_open(locked_admin: Admin, path: str) -> None:
     async with locked_admin.session.get(locked_admin.url + path) as response:
         assert response.status == 200
+
+
+async def test_reasons_are_for_those_who_bring_the_token(locked_admin: Admin) -> None:
+    locked_admin.readiness["policies"] = "policies/a.yaml:3: is wrong"
+    for header, said in (("Key correct-token", "policies/a.yaml:3: is wrong"), ("Key wrong", "see the log")):
+        status, answer = await locked_admin.ask("GET", "/readyz", headers={"Authorization": header})
+        assert (status, answer["reasons"]) == (503, {"policies": said})
 
 
 @pytest.mark.parametrize(

@@ -44,13 +44,45 @@ async def test_each_input_is_judged_by_itself(admin: Admin) -> None:
         ({"id": "x", "data": {"image": {"base64": "!"}}}, "inputs[0].data.image.base64: must be base64"),
         ({"id": 3, "data": {"text": {"raw": "x"}}}, "inputs[0].id: is not an id"),
         ({"id": "x", "data": {"text": {"raw": "x"}}, "dataset_ids": "d"}, "inputs[0].dataset_ids: must be a list"),
-        ([], "inputs[0]"),
+        ([], "inputs[0]: must be an object"),
     ],
 )
 async def test_a_fault_names_its_field(admin: Admin, wire: object, said: str) -> None:
     _, answer = await admin.ask("POST", INPUTS, {"inputs": [wire]})
     assert said in answer["inputs"][0]["status"]["details"]
     assert said in answer["status"]["details"]
+
+
+def at(url: str, name: str, **more: object) -> dict[str, Any]:
+    return {"id": name, "data": {"image": {"url": url, **more}}}
+
+
+async def test_a_repeated_address_is_refused_unless_it_says_so(admin: Admin) -> None:
+    first = "http://host/1.png"
+    assert await post(admin, at(first, "a"), at(first, "b"), at("http://host/2.png", "c")) == (
+        200, 10010, [30001, 30100, 30001],
+    )  # fmt: skip
+    _, answer = await admin.ask("POST", INPUTS, {"inputs": [at(first, "d")]})
+    assert "duplicate URL" in answer["inputs"][0]["status"]["details"]
+    assert (await post(admin, at(first, "d", allow_duplicate_url=True)))[2] == [30001]
+    assert (await post(admin, at(first, "e", allowDuplicateUrl=True)))[2] == [30001]
+    _, elsewhere = await admin.ask("POST", "/v2/users/me/apps/other/inputs", {"inputs": [at(first, "a")]})
+    assert elsewhere["inputs"][0]["status"]["code"] == 30001
+
+
+async def test_an_input_posted_again_is_known_by_its_id_before_its_address(admin: Admin) -> None:
+    await post(admin, at("http://host/1.png", "a"))
+    _, again = await admin.ask("POST", INPUTS, {"inputs": [at("http://host/1.png", "a"), at("http://host/1.png", "a")]})
+    assert [each["status"]["details"] for each in again["inputs"]] == ["Input has a duplicate ID."] * 2
+
+
+async def test_camel_case_is_read_below_data_too(admin: Admin) -> None:
+    box = {"topRow": 0.1, "leftCol": 0.2, "bottomRow": 0.3, "rightCol": 0.4}
+    data = {"regions": [{"regionInfo": {"boundingBox": box}}], "geo": {"geoPoint": {"longitude": 1, "latitude": 2}}}
+    assert (await post(admin, {"id": "a", "data": data}))[2] == [30001]
+    _, found = await admin.ask("GET", f"{INPUTS}/a")
+    assert found["input"]["data"]["regions"][0]["region_info"]["bounding_box"]["right_col"] == 0.4
+    assert found["input"]["data"]["geo"] == {"geo_point": {"longitude": 1.0, "latitude": 2.0}}
 
 
 async def test_an_input_without_an_id_gets_one(admin: Admin) -> None:

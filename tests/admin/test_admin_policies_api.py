@@ -66,9 +66,25 @@ async def test_json_is_read_whatever_the_content_type(admin: Admin) -> None:
         ("POST", LONG, {"collectors": [collector()], "user_app_id": {"app_id": "other"}}, 400, 11102, "app_id: is not"),
         ("POST", SHORT, {"collectors": [collector()], "user_app_id": {"app_id": 3}}, 400, 11102, "must be text"),
         ("PATCH", SHORT, {"collectors": [{"id": "there"}], "action": "merge"}, 400, 11102, "action: must be overwrite"),
-        ("PATCH", SHORT, {"collectors": [{"id": "x", "status": "inactive"}]}, 404, 52000, "no collector 'x'"),
+        (
+            "PATCH",
+            SHORT,
+            {"collectors": [{"id": "x", "status": "inactive"}]},
+            404,
+            52000,
+            "collectors[0].id: no collector",
+        ),
+        (
+            "PATCH",
+            SHORT,
+            {"collectors": [{"id": "there", "pre_queue_workflow_id": "w"}]},
+            404,
+            22102,
+            "collectors[0].pre_queue_workflow_id: no workflow 'w' in app local/main: there is none",
+        ),
         ("DELETE", SHORT, {"ids": ["there"], "delete_all": True}, 400, 11102, "nothing was deleted"),
-        ("DELETE", SHORT, {"ids": ["there", "x"]}, 404, 52000, "no collector 'x'"),
+        ("DELETE", SHORT, {"ids": ["there", "x"]}, 404, 52000, "ids[1]: no collector 'x'"),
+        ("DELETE", SHORT, {"delete_all": 1}, 400, 11102, "delete_all: must be true or false"),
         ("DELETE", SHORT, {}, 400, 11102, "ids: must be a list"),
         ("DELETE", SHORT, {"delete_all": "yes"}, 400, 11102, "delete_all: must be true or false"),
         ("GET", SHORT + "/x", None, 404, 52000, "no collector 'x'"),
@@ -137,6 +153,40 @@ async def test_what_nests_too_deeply_is_refused(admin: Admin) -> None:
 async def test_a_body_that_is_not_what_its_head_says(admin: Admin) -> None:
     status, answer = await admin.ask("POST", SHORT, b"hello", {"Content-Encoding": "gzip"})
     assert (status, answer["status"]["code"]) == (400, 11100)
+
+
+async def test_a_body_that_cannot_be_unpacked_leaves_no_stack_behind(
+    admin: Admin, caplog: pytest.LogCaptureFixture
+) -> None:
+    await admin.ask("POST", SHORT, b"hello", {"Content-Encoding": "gzip"})
+    await admin.ask("GET", SHORT)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("status", [{}, {"code": None}, None])
+async def test_a_status_that_says_nothing_leaves_a_paused_collector_paused(admin: Admin, status: object) -> None:
+    await admin.ask("POST", SHORT, {"collectors": [collector() | {"status": "inactive"}]})
+    change = {"id": "c", "status": status, "description": "still paused"}
+    _, answer = await admin.ask("PATCH", SHORT, {"collectors": [change]})
+    assert answer["collectors"][0]["status"]["code"] == 52002
+    assert answer["collectors"][0]["description"] == "still paused"
+
+
+async def test_a_fault_of_ours_is_answered_in_the_envelope_and_told_to_the_log_alone(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*owner: str) -> None:
+        raise ZeroDivisionError(" ".join(("captured", *owner)))
+
+    monkeypatch.setattr(admin.shop.catalog, "list_collectors", broken)
+    status, answer = await admin.ask("GET", SHORT)
+    assert (status, answer["status"]["code"], answer["status"]["http_status_code"]) == (500, 10020, 500)
+    log = admin.shop.log.getvalue()
+    assert "admin request failed" in log
+    assert "in broken" in log
+    assert "captured local" not in log + str(answer)
+    assert admin.shop.events.counters.get("sidecar_admin_failures_total") == 1
+    assert (await admin.ask("GET", "/healthz"))[0] == 200
 
 
 async def test_pages(admin: Admin) -> None:

@@ -115,3 +115,18 @@ def test_a_policies_folder_that_is_not_there_is_named(folder: Path, capsys: pyte
     code, said = said_by_check(capsys, "--policies", "elsewhere")
     assert code == 2
     assert "elsewhere" in said
+
+
+def test_policies_are_checked_although_a_setting_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "c.yaml").write_text(COLLECTOR)
+    code, said = said_by_check(capsys, "--grace", "soon")
+    assert code == 2
+    assert "--grace: 'soon'" in said
+    assert "c.yaml:4: collector.pre_queue_workflow_id: no workflow 'tenth'" in said
+
+
+def test_an_option_of_a_destination_is_found_in_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "w.yaml").write_text(GOOD)
+    (folder / "c.yaml").write_text(COLLECTOR + "  destination:\n    clarifai:\n      user_id: u\n      app_id: 5\n")
+    _, said = said_by_check(capsys)
+    assert "c.yaml:8: collector.destination.clarifai.app_id: must be text, not int: put it in quotes" in said

@@ -29,8 +29,8 @@ def _ledger(**changes: Any) -> dict[str, Any]:
     return ledger
 
 
-def _text(renderable: RenderableType) -> str:
-    console = Console(width=100, file=io.StringIO(), record=True)
+def _text(renderable: RenderableType, columns: int = 100) -> str:
+    console = Console(width=columns, file=io.StringIO(), record=True)
     console.print(renderable)
     return console.export_text()
 
@@ -117,6 +117,14 @@ def test_every_line_fits_a_hundred_columns() -> None:
         report.latency_table(latencies),
     )
     assert max(len(line) for table in tables for line in _text(table).splitlines()) <= 100
+
+
+def test_a_narrow_terminal_breaks_the_lines_and_cuts_no_word() -> None:
+    table = report.sum_table("Every input", report.jobs(LEDGER))
+    narrow = _text(table, columns=70)
+    assert max(len(line) for line in narrow.splitlines()) <= 70
+    words = {word for term in report.jobs(LEDGER).terms for word in term.meaning.split()}
+    assert words <= set(narrow.split())
 
 
 def test_the_latency_table_shows_both_ways_and_the_difference() -> None:

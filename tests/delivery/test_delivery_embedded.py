@@ -58,15 +58,16 @@ def problems(kind: str, **options: object) -> dict[str, str]:
 def test_every_fault_of_the_options_is_named_at_once() -> None:
     found = problems("clarifai", base_url="ftp://x", app_id="kept", timeout_seconds=0, api_key="s3cret")
     assert set(found) == {
-        "destination.base_url", "destination.user_id", "destination.timeout_seconds", "destination.api_key",
+        f"destination.clarifai.{name}" for name in ("base_url", "user_id", "timeout_seconds", "api_key")
     }  # fmt: skip
-    assert "key_id" in found["destination.api_key"]
+    assert "key_id" in found["destination.clarifai.api_key"]
+    assert found["destination.clarifai.user_id"] == "is missing"
     assert "s3cret" not in str(found)
 
 
 def test_a_key_in_clear_is_refused_and_not_repeated() -> None:
     found = problems("clarifai", user_id="me", app_id="kept", key_id="s3cret")
-    assert "post_inputs_key_id" in found["destination.key_id"]
+    assert "post_inputs_key_id" in found["destination.clarifai.key_id"]
     assert "s3cret" not in str(found)
     check_options(Destination("clarifai", {"user_id": "me", "app_id": "kept", "key_id": REFERENCE}))
 
@@ -74,11 +75,22 @@ def test_a_key_in_clear_is_refused_and_not_repeated() -> None:
 def test_a_password_in_the_address_is_refused() -> None:
     found = problems("clarifai", user_id="me", app_id="kept", base_url="http://me:s3cret@host")
     assert "s3cret" not in str(found)
-    assert "key_id" in found["destination.base_url"]
+    assert "key_id" in found["destination.clarifai.base_url"]
+
+
+@pytest.mark.parametrize("value", ["30", True])
+def test_a_time_limit_is_a_number(value: object) -> None:
+    found = problems("clarifai", user_id="me", app_id="kept", timeout_seconds=value)
+    assert found == {"destination.clarifai.timeout_seconds": "must be a number"}
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "-"])
+def test_an_app_that_no_request_could_name_is_refused(name: str) -> None:
+    assert "is not an id" in problems("app", app_id=name)["destination.app.app_id"]
 
 
 def test_an_unknown_kind_names_the_known_ones() -> None:
-    assert problems("s3") == {"destination.kind": "there is no kind 's3': write one of app, clarifai"}
+    assert problems("s3") == {"destination": "there is no kind 's3': write one of app, clarifai"}
 
 
 async def test_the_collectors_key_is_used_when_the_options_name_none(tmp_path: Path) -> None:

@@ -2,114 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 
-import orjson
 import pytest
 from support.clock import FakeClock
-from support.policies import collector, node, plan
+from support.dispatch_room import DISAGREE, RETRY_FOR_SECONDS, Room, job, nothing_pending, open_room
+from support.policies import collector, plan
 
-from sidecar.collector import Workflow
 from sidecar.data import Concept, Data, Text, to_wire
-from sidecar.delivery.destination import Parcel
-from sidecar.delivery.outcome import Delivered, Outcome, Rejected, Retry
+from sidecar.delivery.outcome import Delivered, Rejected, Retry
 from sidecar.errors import PermanentError, TransientError
 from sidecar.events import Events
 from sidecar.kit.tasks import Tasks
-from sidecar.pipeline.dispatch import Dispatch
-from sidecar.pipeline.plan import Plan
 from sidecar.queue.jobs import JobQueue
-from sidecar.queue.ledger import Ledger, read_ledger
-from sidecar.queue.values import NewJob
 from sidecar.store.database import Database
 from sidecar.workflow.run import ModelRequest
-
-RETRY_FOR_SECONDS = 3600.0
-DISAGREE = Workflow("disagree", (node("second"), node("differ", "$output", "second", type_id="disagreement-filter")))
-
-
-class Place:
-    """A destination whose answers a test decides; remembers every parcel."""
-
-    max_batch = 2
-
-    def __init__(self) -> None:
-        self.answer: Callable[[Parcel], Outcome] = lambda _parcel: Delivered()
-        self.batches: list[list[Parcel]] = []
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-
-    async def deliver(self, parcels: Sequence[Parcel]) -> list[Outcome]:
-        await self.may_answer.wait()
-        self.batches.append(list(parcels))
-        return [self.answer(parcel) for parcel in parcels]
-
-    async def close(self) -> None: ...
-
-
-def job(number: int, collector_key: str = "kept", output: Data | None = None) -> NewJob:
-    given = orjson.dumps(to_wire(Data(text=Text(f"input {number}"))))
-    answer = None if output is None else orjson.dumps(to_wire(output))
-    return NewJob(f"{number:032x}", 0, collector_key, "alice", "digits", "", given, answer)
-
-
-class Room:
-    def __init__(self, jobs: JobQueue, database: Database, clock: FakeClock, events: Events) -> None:
-        self.jobs = jobs
-        self.database = database
-        self.clock = clock
-        self.plan = plan([collector()])
-        self.places: dict[str, Place] = {}
-        self.asked: list[ModelRequest] = []
-        self.answer: Callable[[ModelRequest], Data] = lambda _request: Data(concepts=(Concept("1", 0.9),))
-        self.dispatch = Dispatch(
-            jobs,
-            self._plan,
-            lambda policy: self.place(policy.collector.key),
-            self._ask,
-            RETRY_FOR_SECONDS,
-            clock,
-            events,
-        )
-
-    def _plan(self) -> Plan:
-        return self.plan
-
-    def place(self, key: str = "kept") -> Place:
-        return self.places.setdefault(key, Place())
-
-    async def _ask(self, request: ModelRequest) -> Data:
-        self.asked.append(request)
-        return self.answer(request)
-
-    async def until(self, is_so: Callable[[Ledger], bool]) -> Ledger:
-        """The ledger once `is_so`; each look goes through the database's own thread, so others run meanwhile."""
-        async with asyncio.timeout(10):
-            while True:
-                ledger = await read_ledger(self.database)
-                assert ledger.holds
-                if is_so(ledger):
-                    return ledger
-
-    def later(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        self.jobs.wake.set()
 
 
 @pytest.fixture
 async def room(jobs: JobQueue, database: Database, clock: FakeClock, events: Events) -> AsyncIterator[Room]:
-    room = Room(jobs, database, clock, events)
-    tasks = Tasks(events.task_failed)
-    running = tasks.start(room.dispatch.run(), "dispatch")
-    yield room
-    running.cancel()
-    await room.dispatch.stop(5)
-    await tasks.stop()
-
-
-def nothing_pending(ledger: Ledger) -> bool:
-    return ledger.total.matched > 0 and ledger.total.pending == 0
+    async with open_room(jobs, database, clock, events) as room:
+        yield room
 
 
 async def test_jobs_are_posted_in_batches_under_ids_that_never_change(room: Room) -> None:
@@ -194,9 +107,9 @@ async def test_one_collectors_slow_destination_holds_up_no_other(room: Room) -> 
 
 
 async def test_a_policy_that_cannot_run_keeps_its_jobs_waiting_under_that_name(room: Room) -> None:
-    room.plan = plan([])
+    room.plan = plan([collector(post_queue_workflow_id="disagree")], DISAGREE, models=[])
     await room.jobs.record([job(1)], {})
-    ledger = await room.until(lambda ledger: "policy_broken" in ledger.to_json()["reasons"]["pending"])
+    await room.until(lambda ledger: "policy_broken" in ledger.to_json()["reasons"]["pending"])
     room.plan = plan([collector()])
     room.later(3600)
     ledger = await room.until(nothing_pending)

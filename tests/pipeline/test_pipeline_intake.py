@@ -39,8 +39,13 @@ UNSURE = [0.5, 0.5]
 class Receipts(Counter[str]):
     """What a relay would be told."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = asyncio.Event()
+
     def acknowledge(self, what: str) -> None:
         self[what] += 1
+        self.first.set()
 
 
 def exchange(predictions: Sequence[Any] | None, model: str = "digits", status: int = 200) -> Exchange:
@@ -68,7 +73,7 @@ class Room:
 
     async def take(self, now: Plan, *exchanges: Exchange) -> dict[str, Any]:
         queue: KeyedQueue[Captured] = KeyedQueue(10**9)
-        intake = Intake(queue, lambda: now, self.decode, self.jobs.record, self.ask, self.events)
+        intake = Intake(queue, lambda: now, self.decode, self.jobs.record, self.jobs.paid, self.ask, self.events)
         for each in exchanges:
             arrival = READER.read(each)
             if arrival is None:
@@ -181,9 +186,10 @@ async def test_a_model_that_is_away_drops_under_its_name_and_holds_nobody_up(roo
         await may_answer.wait()
         raise TransientError("away")
 
-    async def record(kept: Any, counts: Any) -> None:
-        await recorded(kept, counts)
+    async def record(kept: Any, counts: Any) -> bool:
+        is_written = await recorded(kept, counts)
         may_answer.set()
+        return is_written
 
     recorded = room.jobs.record
     room.ask = ask
@@ -203,3 +209,83 @@ def test_a_collector_whose_workflow_cannot_run_stands_still_and_is_named() -> No
     assert now.policies == {}
     assert now.index.models == {}
     assert any("asking" in str(problem) and "stands still" in str(problem) for problem in now.problems)
+
+
+async def test_every_exchange_gets_its_receipt_when_recording_meets_a_bug(room: Room) -> None:
+    async def stumble(kept: Any, counts: Any) -> bool:
+        raise ZeroDivisionError(len(kept), len(counts))
+
+    room.jobs.record = stumble  # type: ignore[method-assign]
+    now = plan([collector(pre_queue_random_sample=1.0)])
+    await room.take(now, exchange([SURE]), exchange([SURE, SURE]), exchange([SURE], "other"))
+    assert room.receipts == {"lost.capture_failed": 2, "unwanted": 1}
+
+
+async def test_an_input_that_cannot_be_written_costs_itself_alone(room: Room) -> None:
+    def decode(captured: Captured) -> Call:
+        call = decode_arrival(captured.arrival)
+        first, *others = call.inputs
+        return call._replace(inputs=(dataclasses.replace(first, metadata={"no JSON": object()}), *others))
+
+    room.decode = decode
+    ledger = await room.take(plan([collector(pre_queue_random_sample=1.0)]), exchange([SURE, SURE, SURE]))
+    assert room.receipts == {"taken": 1}
+    assert ledger["reasons"]["dropped"] == {"capture_failed": 1}
+    assert ledger["total"]["pending"] == 2
+
+
+async def test_small_bodies_of_many_inputs_are_written_a_few_at_a_time(room: Room) -> None:
+    sizes: list[int] = []
+
+    async def record(kept: Any, counts: Any) -> bool:
+        sizes.append(len(kept))
+        return await recorded(kept, counts)
+
+    recorded = room.jobs.record
+    room.jobs.record = record  # type: ignore[method-assign]
+    now = plan([collector(pre_queue_random_sample=1.0)])
+    ledger = await room.take(now, *(exchange([[0.1]] * 400) for _ in range(7)))
+    assert sizes == [1200, 1200, 400]
+    assert ledger["total"]["pending"] == 2800
+    assert room.receipts == {"taken": 7}
+
+
+async def test_a_model_that_is_away_is_asked_once_for_an_exchange(room: Room) -> None:
+    asked: list[ModelRequest] = []
+
+    async def ask(request: ModelRequest) -> Data:
+        asked.append(request)
+        raise TransientError("away")
+
+    room.ask = ask
+    now = plan([collector(pre_queue_workflow_id="asking")], ASKING, models=["judge"])
+    ledger = await room.take(now, exchange([SURE] * 50))
+    assert len(asked) == 1
+    assert ledger["reasons"]["dropped"] == {"model_unavailable": 50}
+
+
+async def test_no_receipt_is_given_while_the_counts_wait_for_the_disk(room: Room) -> None:
+    now = plan([collector(pre_queue_random_sample=1.0)])
+    queue: KeyedQueue[Captured] = KeyedQueue(10**9)
+    intake = Intake(
+        queue, lambda: now, room.decode, room.jobs.record, room.jobs.paid, room.ask, room.events
+    )  # fmt: skip
+    arrival = READER.read(exchange([SURE, SURE]))
+    assert arrival is not None
+    queue.put(arrival.key, Captured(arrival, room.receipts), 1)  # type: ignore[arg-type]
+    queue.close()
+    await rename(room.database, "job", "gone")
+    await intake.run()
+    assert room.receipts.total() == 0
+    assert room.jobs.owes
+    await rename(room.database, "gone", "job")
+    await room.jobs.flush()
+    await room.receipts.first.wait()
+    assert room.receipts == {"taken": 1}
+    ledger = await read_ledger(room.database)
+    assert ledger.reasons["dropped"] == {"store_failed": 2}
+    await intake.stop()
+
+
+async def rename(database: Database, old: str, new: str) -> None:
+    await database.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}"))

@@ -75,7 +75,7 @@ class TestApi:
         ("wires", "error", "said"),
         [
             ([collector("a"), collector("b", statis=1)], ConfigurationError, r"collectors\[1\].statis: no such field"),
-            ([collector("a"), collector("a")], ConflictError, r"collectors\[1\].id: 'a' is there already"),
+            ([collector("a"), collector("a")], ConflictError, r"collectors\[1\].id: 'a' stands twice in this request"),
             ([collector("a"), collector("there")], ConflictError, r"collectors\[1\].id: 'there' is there already"),
             ([collector("a"), collector("b", post_queue_workflow_id="x")], ConfigurationError, "no workflow 'x'"),
             (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from support.conversations import Heard, Turn, conversations, read_by_h11, split
 
 from sidecar.exchange import read_head
 from sidecar.proxy.http1 import Reader
-from sidecar.proxy.messages import MAX_HEAD_BYTES, UnreadableError
+from sidecar.proxy.messages import MAX_HEAD_BYTES, MAX_STEPS, UnreadableError
 
 
 class Told:
@@ -217,6 +218,14 @@ def _post(*lines: bytes) -> bytes:
         (_post(b"Transfer-Encoding: gzip"), "unreadable"),
         (_post(b"Transfer-Encoding: chunked") + b"zz\r\n", "unreadable"),
         (_post(b"Transfer-Encoding: chunked") + b"1\nx\r\n0\r\n\r\n", "unreadable"),
+        (_post(b"Transfer-Encoding: gzip, chunked"), "unreadable"),
+        (_post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"), "unreadable"),
+        (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "unreadable"),
+        (_post(b"A: b\x00", b"Content-Length: 1"), "unreadable"),
+        (_post(b"no colon", b"Content-Length: 1"), "unreadable"),
+        (_post(b"A : b", b"Content-Length: 1"), "unreadable"),
+        (b"PO\tST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n", "unreadable"),
+        (b"head / HTTP/1.1\r\n\r\n", "unreadable"),
         (b"POST /a b HTTP/1.1\r\n\r\n", "unreadable"),
         (b"GET / HTTP/2.0\r\n\r\n", "unreadable"),
         (b"GET /\r\n\r\n", "unreadable"),
@@ -240,6 +249,9 @@ def test_a_request_that_has_a_second_reading_is_not_read(request_bytes: bytes, r
         (b"nonsense", "unreadable"),
         (b"HTTP/1.1 abc OK\r\n\r\n", "unreadable"),
         (OK + OK, "unreadable"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "unreadable"),
+        (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "unreadable"),
+        (b"HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n", "unreadable"),
     ],
 )
 def test_an_answer_that_cannot_be_placed_is_not_read(response_bytes: bytes, reason: str) -> None:
@@ -248,7 +260,40 @@ def test_an_answer_that_cannot_be_placed_is_not_read(response_bytes: bytes, reas
     assert caught.value.reason == reason
 
 
-def test_many_pipelined_requests_in_one_read_cost_no_more_than_their_bytes() -> None:
+def test_many_pipelined_requests_are_all_told() -> None:
     request = b"GET / HTTP/1.1\r\n\r\n"
-    listener = listen((">", request * 5000))
-    assert len(listener.told) == 5000
+    listener = listen(*[(">", request * MAX_STEPS)] * 10)
+    assert len(listener.told) == 10 * MAX_STEPS
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "one_read",
+    [
+        b"GET / HTTP/1.1\r\n\r\n" * 14_000,
+        b"\r\n" * 130_000,
+        CHUNKED + b"3ffff\r\n" + b"\r\n" * 130_000,
+        CHUNKED + b"1\r\nx\r\n" * 40_000,
+    ],
+    ids=["requests", "empty lines", "blank lines in a chunk", "chunks"],
+)
+def test_no_read_holds_the_loop(one_read: bytes) -> None:
+    """At worst 256 KiB come in one read; what would take too many steps of ours is not read."""
+    listener = Listener()
+    began = time.process_time()
+    with contextlib.suppress(UnreadableError):
+        listener.reader.request_bytes(one_read)
+    assert time.process_time() - began < 0.03
+
+
+def test_small_chunks_of_one_read_are_handed_on_together() -> None:
+    told = listen((">", CHUNKED), (">", b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")).told[0]
+    assert told.pieces[1:] == [b"abc"]
+
+
+@pytest.mark.parametrize("start", [b"\r\n", b"\n", b" "])
+def test_nothing_may_stand_before_an_answer(start: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        listen((">", POST), ("<", start + OK))

@@ -27,6 +27,7 @@ async def _predictions(end: RelayEnd, count: int, body: bytes = b"in") -> None:
 
 async def _until(end: RelayEnd, *, sequence: int) -> dict[str, int]:
     """The relay's counts, which also means that all that was said to it before has been read."""
+    await end.engine.connected()
     return await asyncio.wait_for(end.engine.ask_counts(sequence), 5)
 
 

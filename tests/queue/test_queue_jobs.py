@@ -10,6 +10,7 @@ from support.clock import FakeClock
 from sidecar.errors import TransientError
 from sidecar.events import Events
 from sidecar.queue.jobs import JobQueue
+from sidecar.queue.leases import Passed
 from sidecar.queue.ledger import Sums, read_ledger
 from sidecar.queue.states import State
 from sidecar.queue.values import Delivered, Dropped, End, Filtered, Job, NewJob, Rejected, Retry, Settlement
@@ -226,7 +227,7 @@ async def test_a_fault_of_the_storage_is_transient_and_said(
 
 async def test_a_busy_collectors_jobs_are_left_for_later(queue: JobQueue, clock: FakeClock) -> None:
     await queue.record([new_job(1, "slow"), new_job(2, "other")], {})
-    assert [job.collector for job in await queue.lease(9, 60, busy=["slow"])] == ["other"]
+    assert [job.collector for job in await queue.lease(9, 60, Passed(["slow"]))] == ["other"]
     assert await queue.next_due() == clock.now()
-    assert await queue.next_due(busy=["slow"]) == clock.now() + 60
+    assert await queue.next_due(Passed(["slow"])) == clock.now() + 60
     assert [job.collector for job in await queue.lease(9, 60)] == ["slow"]

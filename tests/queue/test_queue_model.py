@@ -20,6 +20,7 @@ from support.clock import FakeClock
 from sidecar.errors import CapacityError, TransientError
 from sidecar.events import Events
 from sidecar.queue.jobs import JobQueue
+from sidecar.queue.leases import ENGINE_DIED, MOST_VOIDS, SUSPECT_VOIDS
 from sidecar.queue.ledger import read_ledger
 from sidecar.queue.values import Delivered, Dropped, End, Filtered, Job, NewJob, Rejected, Retry, Settlement
 from sidecar.store.database import Database, sqlite_url
@@ -51,6 +52,15 @@ class Row:
     is_dead: bool = False
     leased_until: float | None = None
     job_id: int = 0
+    voids: int = 0
+
+    def weight(self, limit: int) -> int:
+        return limit if self.voids >= SUSPECT_VOIDS else 8**self.voids
+
+    def engine_died(self) -> None:
+        self.leased_until, self.reason, self.voids = None, "lease_void", self.voids + 1
+        if self.voids == MOST_VOIDS:
+            self.is_dead, self.reason = True, ENGINE_DIED
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -78,7 +88,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.queue.void_leases())
         for row in self.rows.values():
             if row.leased_until is not None:
-                row.leased_until, row.reason = None, "lease_void"
+                row.engine_died()
 
     def teardown(self) -> None:
         self.run(self.database.close())
@@ -130,10 +140,14 @@ class QueueMachine(RuleBasedStateMachine):
             if row.leased_until is not None and row.leased_until <= now:
                 row.leased_until, row.reason = None, "lease_void"
         due = [row for row in self.rows.values() if self.is_due(row)]
-        expected = sorted(row.retry_at for row in due)[:limit]
         taken = [self.rows[job.exchange_id, job.collector] for job in leased]
         assert all(self.is_due(row) for row in taken)
-        assert [row.retry_at for row in taken] == expected
+        assert [row.retry_at for row in taken] == sorted(row.retry_at for row in due)[: len(taken)]
+        weight = sum(row.weight(limit) for row in taken)
+        if len(taken) < min(len(due), limit):  # one more would have been too many
+            assert taken
+            assert weight + max(row.weight(limit) for row in due if row not in taken) > limit
+        assert len(taken) <= 1 or weight <= limit
         for job, row in zip(leased, taken, strict=True):
             row.leased_until, row.job_id = now + seconds, job.id
         self.held.extend(leased)
@@ -170,7 +184,7 @@ class QueueMachine(RuleBasedStateMachine):
         if (row.job_id, row.leased_until) != (settlement.job.id, settlement.job.leased_until):
             return
         end = settlement.end
-        row.leased_until = None
+        row.leased_until, row.voids = None, 0
         if isinstance(end, Retry):
             row.retry_at, row.reason = end.retry_at, end.reason
         elif isinstance(end, Rejected):
@@ -190,7 +204,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self.write(self.queue.retry_dead()) is not None:
             for row in self.rows.values():
                 if row.is_dead:
-                    row.is_dead, row.reason, row.retry_at = False, "", self.clock.now()
+                    row.is_dead, row.reason, row.retry_at, row.voids = False, "", self.clock.now(), 0
 
     @rule()
     def discard_dead(self) -> None:
@@ -208,6 +222,13 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(is_full=st.booleans())
     def disk(self, is_full: bool) -> None:
         self.database.is_full = is_full
+
+    @rule()
+    def stop(self) -> None:
+        """As at SIGTERM: what is still leased is given back without blame."""
+        if self.write(self.queue.release()) is not None:
+            for row in self.rows.values():
+                row.leased_until = None
 
     @rule()
     def kill(self) -> None:

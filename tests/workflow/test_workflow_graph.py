@@ -73,13 +73,21 @@ def faults(*nodes: Node) -> list[tuple[str, str]]:
         (
             [node("a", params={"keep_fraction": 0.1, "keep": 1})],
             "nodes[0].model.output_info.params.keep",
-            "no such parameter; known: keep_fraction",
+            "no such field: there are keep_fraction",
         ),
         (
             [node("a", params={"keep_fraction": 1.5})],
             "nodes[0].model.output_info.params.keep_fraction",
-            "Input should be less than or equal to 1",
+            "must be at most 1",
         ),
+        *[
+            (
+                [node("a", params={"keep_fraction": value})],
+                "nodes[0].model.output_info.params.keep_fraction",
+                "must be a number",
+            )
+            for value in ("0.5", True, None)
+        ],
         (
             [thresholder(params={"concept_threshold_type": "LESS"})],
             "nodes[0].model.output_info.params.concept_threshold_type",
@@ -91,7 +99,7 @@ def faults(*nodes: Node) -> list[tuple[str, str]]:
         (
             [thresholder(params={**THRESHOLD, "require": "some"})],
             "nodes[0].model.output_info.params.require",
-            "Input should be 'any' or 'all'",
+            "must be 'any' or 'all'",
         ),
         (
             [thresholder(concepts=())],

@@ -19,7 +19,6 @@ from rich.text import Text
 from sidecar.cli.demo.traffic import Latencies
 
 Ledger = Mapping[str, Any]
-WIDTH = 96
 NOTHING_DELIVERED = "nothing was delivered"
 
 
@@ -131,7 +130,7 @@ def percentile(samples: Sequence[float], fraction: float) -> float:
 
 
 def _table(title: str, *numbers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, width=WIDTH, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, expand=True, header_style="bold", pad_edge=False)
     table.add_column(title, width=30, no_wrap=True)
     for name in numbers:
         table.add_column(name, justify="right", width=8, no_wrap=True)

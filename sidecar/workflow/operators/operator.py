@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sidecar.collector import Node
 from sidecar.data import Data
 from sidecar.errors import ConfigurationError, Problem
+from sidecar.kit.validation import faults_of
 from sidecar.workflow.item import Item
 
 EMPTY = Data()
@@ -20,7 +20,7 @@ EMPTY = Data()
 class Params(BaseModel):
     """Parameters as people write them under `output_info.params`; an unknown one is a fault."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Operator(ABC):
@@ -43,16 +43,6 @@ def build(kind: type[Operator], node: Node) -> Operator:
     try:
         params = kind.params_model.model_validate(dict(node.model.params))
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        raise ConfigurationError([_problem(kind, f["type"], f["loc"], f["msg"]) for f in faults]) from error
+        faults = faults_of(error, kind.params_model, "model.output_info.params")
+        raise ConfigurationError([Problem(fault.message, fault.field) for fault in faults]) from error
     return kind(node, params)
-
-
-def _problem(kind: type[Operator], fault: str, location: Sequence[int | str], message: str) -> Problem:
-    field = ".".join(["model.output_info.params", *map(str, location)])
-    if fault == "missing":
-        return Problem("is missing", field)
-    if fault == "extra_forbidden":
-        known = ", ".join(sorted(kind.params_model.model_fields)) or "none"
-        return Problem(f"no such parameter; known: {known}", field)
-    return Problem(message.removeprefix("Value error, "), field)

@@ -1,20 +1,18 @@
-"""What pydantic found wrong, as problems that a person can act on.
+"""What pydantic found wrong in what a person wrote, in words that the person can act on.
 
-Promises that every problem names its field by the contract's spelling, and that no message repeats a value: what
-stands in the wrong place may be a secret.
+Promises that every fault names its field by the shape's own spelling, and that no message repeats a value: what stands
+in the wrong place may be a secret. Not for the relay, which knows no pydantic.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
-
-from sidecar.errors import Problem
 
 _MESSAGES = {
     "missing": "is missing",
@@ -22,25 +20,39 @@ _MESSAGES = {
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "invalid_key": "is not a field's name: names are text",
 }
 
-
-def problems_of(error: ValidationError, shape: type[BaseModel], where: str, file: str = "") -> list[Problem]:
-    """The faults in `error` as problems; `where` is the field path of what was read as `shape`."""
-    return [_problem(details, shape, where, file) for details in error.errors(include_url=False)]
+_NEAR = 0.75
+"""How alike a name must be to be taken for a slip of the pen."""
 
 
-def _problem(details: ErrorDetails, shape: type[BaseModel], where: str, file: str) -> Problem:
+class Fault(NamedTuple):
+    """One fault: the path of its field, and what to do about it."""
+
+    field: str
+    message: str
+
+
+def faults_of(error: ValidationError, shape: type[BaseModel], where: str) -> list[Fault]:
+    """The faults in `error`; `where` is the field path of what was read as `shape`."""
+    return [_fault(details, shape, where) for details in error.errors(include_url=False)]
+
+
+def _fault(details: ErrorDetails, shape: type[BaseModel], where: str) -> Fault:
     place = details["loc"]
     if details["type"] == "extra_forbidden":
-        return _unknown_field(str(place[-1]), _shape_at(shape, place[:-1]), path_of(where, place[:-1]), file)
-    return Problem(_message(details), field=path_of(where, place), file=file)
+        return _unknown_field(str(place[-1]), _shape_at(shape, place[:-1]), _path_of(where, place[:-1]))
+    return Fault(_path_of(where, place), _message(details))
 
 
 def _message(details: ErrorDetails) -> str:
@@ -53,16 +65,16 @@ def _message(details: ErrorDetails) -> str:
     return _MESSAGES.get(kind, details["msg"]).format(**details.get("ctx", {}))
 
 
-def _unknown_field(name: str, shape: type[BaseModel] | None, where: str, file: str) -> Problem:
+def _unknown_field(name: str, shape: type[BaseModel] | None, where: str) -> Fault:
     known = list(shape.model_fields) if shape else []
     if to_snake(name) in known:
-        return Problem("stands there twice, in both spellings", field=f"{where}.{to_snake(name)}", file=file)
-    near = difflib.get_close_matches(to_snake(name), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return Problem(f"no such field: {hint}", field=f"{where}.{name}", file=file)
+        return Fault(f"{where}.{to_snake(name)}", "stands there twice, in both spellings")
+    near = difflib.get_close_matches(to_snake(name), known, n=1, cutoff=_NEAR)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}" if known else "there is none"
+    return Fault(f"{where}.{name}", f"no such field: {hint}")
 
 
-def path_of(where: str, place: Sequence[str | int]) -> str:
+def _path_of(where: str, place: Sequence[str | int]) -> str:
     """`collector` and ("nodes", 1, "modelId") → `collector.nodes[1].model_id`."""
     for part in place:
         where += f"[{part}]" if isinstance(part, int) else f".{to_snake(part)}"

@@ -1,0 +1,217 @@
+"""One collector's leased jobs, taken through its post-queue workflow and to its destination.
+
+Promises that each job is settled under a name whatever fails, that a fault which one job brings about costs that job
+alone, and that a workflow runs at most once for a job (its result is stored with it). Work that would outlast the lease
+is given back. A settlement that the database refuses is tried again for as long as the lease stands; then the lease
+runs out and the job is posted again under the same id, which is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from sidecar.data import Data, from_wire, to_wire
+from sidecar.delivery import outcome
+from sidecar.delivery.backoff import retry_at
+from sidecar.delivery.destination import Destination, Parcel, input_id_of
+from sidecar.delivery.outcome import Outcome
+from sidecar.errors import ConfigurationError, PermanentError, TransientError
+from sidecar.events import Events
+from sidecar.kit.clock import Clock
+from sidecar.pipeline.models import finish
+from sidecar.pipeline.parcel import posted_data
+from sidecar.pipeline.plan import Plan, Policy
+from sidecar.queue.jobs import JobQueue
+from sidecar.queue.values import Delivered, Dropped, Filtered, Job, Rejected, Retry, Settlement
+from sidecar.workflow import run as workflow
+
+LEASE_SECONDS = 300.0
+WORKFLOWS_AT_ONCE = 16
+SETTLE_AGAIN_SECONDS = 5.0
+_UNAVAILABLE = "model_unavailable"
+_UNEXPECTED = "unexpected_error"
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Ready(NamedTuple):
+    """A job whose workflow has run: `result` is what to store, None when there is nothing to store."""
+
+    job: Job
+    data: Data
+    result: bytes | None
+
+
+class Batch:
+    """Works on batches; `work` may run for several collectors at once."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        plan: Callable[[], Plan],
+        destination_of: Callable[[Policy], Destination],
+        ask: Callable[[workflow.ModelRequest], Awaitable[Data]],
+        retry_for_seconds: float,
+        clock: Clock,
+        events: Events,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._queue = queue
+        self._plan = plan
+        self._destination_of = destination_of
+        self._ask = ask
+        self._retry_for_seconds = retry_for_seconds
+        self._clock = clock
+        self._events = events
+        self._sleep = sleep
+        self._asking = asyncio.Semaphore(WORKFLOWS_AT_ONCE)
+
+    async def work(self, collector: str, jobs: Sequence[Job]) -> None:
+        """Take `jobs`, all of one collector and one lease, to their ends. Raises nothing but cancellation."""
+        plan = self._plan()
+        policy = plan.policies.get(collector)
+        try:
+            if collector not in plan.known:
+                await self._settle([Settlement(job, Dropped("collector_deleted")) for job in jobs])
+            elif policy is None:
+                await self._all_later(jobs, "policy_broken", "the collector's workflow cannot run")
+            else:
+                await self._through(policy, self._destination_of(policy), jobs)
+        except ConfigurationError as error:
+            await self._all_later(jobs, "policy_broken", str(error))
+        except Exception as error:  # noqa: BLE001 - else the jobs would wait for their lease to run out, unsaid
+            self._events.task_failed(f"dispatch {collector}", error)
+            await self._all_later(jobs, _UNEXPECTED, type(error).__name__)
+
+    async def _through(self, policy: Policy, destination: Destination, jobs: Sequence[Job]) -> None:
+        """Slice by slice, so that what is done is settled while the lease stands; posted in batches all the same."""
+        waiting: list[Ready] = []
+        most = destination.max_batch
+        step = WORKFLOWS_AT_ONCE if policy.post_queue is not None else most
+        for start in range(0, len(jobs), step):
+            if self._clock.now() > jobs[0].leased_until - LEASE_SECONDS / 2:
+                await self._settle([self._given_back(job) for job in jobs[start:]])
+                break
+            done = await asyncio.gather(*(self._process(policy, job) for job in jobs[start : start + step]))
+            await self._settle([item for item in done if isinstance(item, Settlement)])
+            if all(_is_unavailable(item) for item in done):
+                await self._all_later(jobs[start + step :], _UNAVAILABLE, "not asked: the model is away")
+                break
+            waiting += [item for item in done if isinstance(item, Ready)]
+            while len(waiting) >= most:
+                await self._deliver(policy, destination, waiting[:most])
+                del waiting[:most]
+        if waiting:
+            await self._deliver(policy, destination, waiting)
+
+    async def _process(self, policy: Policy, job: Job) -> Ready | Settlement:
+        try:
+            return await self._through_workflow(policy, job)
+        except TransientError as error:
+            return self._later(job, _UNAVAILABLE, str(error), error.retry_after_seconds)
+        except PermanentError as error:
+            return Settlement(job, Rejected("model_refused", str(error)))
+        except (ConfigurationError, orjson.JSONDecodeError) as error:
+            return Settlement(job, Rejected("unreadable", f"the stored input cannot be read: {type(error).__name__}"))
+        except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
+            return self._unexpected(job, error)
+
+    async def _through_workflow(self, policy: Policy, job: Job) -> Ready | Settlement:
+        given = _read(job.input)
+        is_read = policy.collector.collect_outputs or policy.post_queue is not None
+        output = _read(job.output) if job.output is not None and is_read else None
+        if policy.post_queue is None:
+            return Ready(job, posted_data(policy.collector, given, output, None), None)
+        if job.result is not None:
+            return Ready(job, posted_data(policy.collector, given, output, _read(job.result)), None)
+        item = workflow.Item(bytes.fromhex(job.exchange_id), job.input_index, job.collector, given, output)
+        async with self._asking:
+            verdict = await finish(workflow.run(policy.post_queue, item, "$input"), self._ask)
+        return self._judged(policy, job, item, verdict)
+
+    def _judged(self, policy: Policy, job: Job, item: workflow.Item, verdict: workflow.Verdict) -> Ready | Settlement:
+        if isinstance(verdict, workflow.Filtered):
+            return Settlement(job, Filtered("post_queue"))
+        if isinstance(verdict, workflow.Dropped):
+            self._events.operator_failed(job.collector, verdict.detail)
+            return Settlement(job, Dropped(verdict.reason, verdict.detail))
+        data = posted_data(policy.collector, item.input, item.output, verdict.output)
+        return Ready(job, data, orjson.dumps(to_wire(verdict.output)))
+
+    async def _deliver(self, policy: Policy, destination: Destination, ready: Sequence[Ready]) -> None:
+        """Post and settle. Where a destination raises, which none may, each input is posted by itself."""
+        try:
+            outcomes = await destination.deliver([_parcel(policy, item) for item in ready])
+            settlements = [self._settlement(item, each) for item, each in zip(ready, outcomes, strict=True)]
+        except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
+            if len(ready) == 1:
+                await self._settle([self._unexpected(ready[0].job, error)._replace(result=ready[0].result)])
+                return
+            for item in ready:
+                await self._deliver(policy, destination, [item])
+            return
+        await self._settle(settlements)
+
+    def _settlement(self, item: Ready, end: Outcome) -> Settlement:
+        if isinstance(end, outcome.Delivered):
+            return Settlement(item.job, Delivered())
+        if isinstance(end, outcome.Retry):
+            later = self._later(item.job, end.reason, end.detail, end.after_seconds)
+            return later._replace(result=item.result)
+        return Settlement(item.job, Rejected(end.reason, end.detail), item.result)
+
+    def _unexpected(self, job: Job, error: Exception) -> Settlement:
+        self._events.task_failed(f"dispatch {job.collector}", error)
+        return self._later(job, _UNEXPECTED, type(error).__name__)
+
+    def _later(self, job: Job, reason: str, detail: str, after_seconds: float | None = None) -> Settlement:
+        """Another try later, or the end of trying when the job has waited for as long as the settings say."""
+        now = self._clock.now()
+        at = retry_at(job.attempts, now, after_seconds, f"{job.exchange_id}:{job.input_index}:{job.collector}")
+        if at - job.queued_at > self._retry_for_seconds:
+            return Settlement(job, Rejected(reason, f"gave up after {job.attempts} tries: {detail}"))
+        return Settlement(job, Retry(at, reason, detail))
+
+    def _given_back(self, job: Job) -> Settlement:
+        return Settlement(job, Retry(self._clock.now(), "lease_too_short", "the jobs before it took too long"))
+
+    async def _all_later(self, jobs: Sequence[Job], reason: str, detail: str) -> None:
+        await self._settle([self._later(job, reason, detail) for job in jobs])
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        is_settled = not settlements
+        while not is_settled:
+            try:
+                await self._queue.settle(settlements)
+                is_settled = True
+            except TransientError as error:  # the database: said where it failed
+                seconds = error.retry_after_seconds or SETTLE_AGAIN_SECONDS
+                if self._clock.now() + seconds >= settlements[0].job.leased_until:
+                    return
+                await self._sleep(seconds)
+
+
+def _is_unavailable(item: Ready | Settlement) -> bool:
+    return isinstance(item, Settlement) and isinstance(item.end, Retry) and item.end.reason == _UNAVAILABLE
+
+
+def _read(content: bytes) -> Data:
+    return from_wire(orjson.loads(content))
+
+
+def _parcel(policy: Policy, item: Ready) -> Parcel:
+    job = item.job
+    return Parcel(
+        input_id=input_id_of(job.exchange_id, job.input_index, job.collector),
+        data=item.data,
+        collector=job.collector,
+        caller=job.caller,
+        model=job.model,
+        version=job.version,
+        user_id=policy.collector.user_id,
+        app_id=policy.collector.app_id,
+        created_at=job.created_at,
+    )

@@ -1,0 +1,51 @@
+"""The engine's own memory limit: under a container's, so that the relay outlives it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sidecar.app.life import LEAST_BYTES, RELAY_ITSELF_BYTES
+
+GIB = 1 << 30
+CODE = """
+import resource, sys
+from pathlib import Path
+from sidecar.app.life import leave_room_for_the_relay
+leave_room_for_the_relay(int(sys.argv[2]), Path(sys.argv[1]))
+print(resource.getrlimit(resource.RLIMIT_DATA)[0])
+try:
+    bytearray(int(sys.argv[3]))
+except MemoryError:
+    print("refused")
+"""
+
+
+def _under(limit_file: Path, relay_memory: int, takes: int) -> list[str]:
+    """What a process of its own says, as a limit once set stays."""
+    command = [sys.executable, "-c", CODE, str(limit_file), str(relay_memory), str(takes)]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+
+
+def test_what_the_relay_needs_is_left_to_it(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{GIB}\n")
+    relay_memory = GIB // 2
+    assert _under(limit, relay_memory, GIB) == [str(GIB - relay_memory - RELAY_ITSELF_BYTES), "refused"]
+
+
+def test_a_small_container_still_lets_it_start(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text("1000")
+    assert _under(limit, 1, GIB) == [str(LEAST_BYTES), "refused"]
+
+
+@pytest.mark.parametrize("text", ["max\n", None])
+def test_without_a_container_limit_there_is_none(tmp_path: Path, text: str | None) -> None:
+    limit = tmp_path / "memory.max"
+    if text is not None:
+        limit.write_text(text)
+    assert _under(limit, 1, 1)[0] == "-1"
