@@ -131,6 +131,9 @@ class Settings:
     )
     drain_delay: float = _setting("5s", parse_seconds, "after SIGTERM: how long new connections are still accepted")
     grace: float = _setting("25s", parse_seconds, "after that: how long open exchanges may take to end")
+    data_limit: int = _setting(
+        "4GiB", _positive_bytes, "largest size of the database; what no longer fits is dropped as `disk_full`"
+    )
     log_level: str = _setting("info", _level, "`debug`, `info`, `warning` or `error`")
 
 

@@ -7,7 +7,7 @@ import functools
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sidecar.admin import collectors, inputs, workflows
+from sidecar.admin import collectors, inputs, jobs, workflows
 from sidecar.admin.auth import authorise, has_token
 from sidecar.admin.envelope import plain
 from sidecar.admin.faults import answer_faults
@@ -48,6 +48,9 @@ def build_app(parts: Parts) -> web.Application:
             app.router.add_route(method, prefix + path, handler)
     app.router.add_get(f"/v1{_APP}/inputs/{{id}}/content", inputs.content)
     app.router.add_get("/v1/collectors", collectors.list_everywhere)
+    app.router.add_get("/v1/jobs", jobs.list_all)
+    app.router.add_post("/v1/jobs/retry", jobs.retry)
+    app.router.add_post("/v1/jobs/discard", jobs.discard)
     app.router.add_get("/v1/ledger", _ledger)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/readyz", _readiness)

@@ -52,7 +52,7 @@ async def delete(request: web.Request) -> web.Response:
     body = await read_json(request, ("ids", "delete_all"))
     parts = request.app[PARTS]
     for collector in await parts.catalog.delete_collectors(_ids_of(body), *owner_of(request, body)):
-        await parts.drop_pending(collector.key)
+        await parts.jobs.drop_pending(collector.key)
     return answer()
 
 

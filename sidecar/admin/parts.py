@@ -1,4 +1,4 @@
-"""What the admin API is built from: handed in whole, so that it knows no queue and no relay."""
+"""What the admin API is built from: handed in whole, so that it knows no relay and no order of steps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aiohttp import web
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
 from sidecar.policy.catalog import Catalog
+from sidecar.queue.jobs import JobQueue
 from sidecar.settings import Settings
 from sidecar.store.database import Database
 
@@ -29,8 +30,7 @@ class Parts:
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     """Part → what is wrong with it, blank when nothing is."""
     metrics: Callable[[], Awaitable[bytes]]
-    drop_pending: Callable[[str], Awaitable[int]]
-    """Drops what is pending for a collector, by its key; gives how many."""
+    jobs: JobQueue
     pages: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
     """Path → (media type, content) of the static page."""
 

@@ -42,7 +42,7 @@ from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.kit.clock import SystemClock
 from sidecar.kit.tasks import Tasks
-from sidecar.pipeline.accounts import exchange_sums, relay_counters
+from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges
 from sidecar.pipeline.batch import Batch
 from sidecar.pipeline.destinations import Destinations
 from sidecar.pipeline.dispatch import Dispatch
@@ -100,7 +100,7 @@ class Engine:
         callers = Callers(settings.caller_header, read_keys(settings.keys) if settings.keys else {})
         arrivals = ArrivalReader(callers, settings.metadata_headers)
         self._receiver = Receiver(self._queue, arrivals.read, self.metrics, events)
-        self._database = Database(sqlite_url(settings.data))
+        self._database = Database(sqlite_url(settings.data), settings.data_limit)
         self._secrets = Secrets(self._database, load_key(settings.data))
         self._jobs = JobQueue(self._database, self._clock, events, owner=os.urandom(8).hex())
         self._catalog = Catalog(
@@ -187,7 +187,7 @@ class Engine:
             ledger=self.ledger,
             readiness=self.readiness,
             metrics=self.metrics,
-            drop_pending=self._jobs.drop_pending,
+            jobs=self._jobs,
             pages=ui.pages(),
         )
         runner = web.AppRunner(build_app(parts), access_log=None)
@@ -234,6 +234,7 @@ class Engine:
             "sidecar_engine_up": 1.0,
             "sidecar_queue_bytes": float(self._queue.size_bytes),
             "sidecar_queue_exchanges": float(len(self._queue)),
+            **relay_gauges(counts),
         }
         return render(relay_counters(counts, self._events.counters), exchange_sums(counts), ledger, gauges)
 

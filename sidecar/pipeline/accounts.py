@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecar.kit.metrics import Counters
 
+NOW = ("connections_open",)
 EXCHANGES = ("seen", "unwanted", "taken", "open", "relays")
 
 
@@ -19,6 +20,11 @@ def exchange_sums(counts: Mapping[str, int]) -> dict[str, Any]:
     return {**{name: counts.get(name, 0) for name in EXCHANGES}, "lost": lost}
 
 
+def relay_gauges(counts: Mapping[str, int]) -> dict[str, float]:
+    """What holds in the relays now."""
+    return {f"sidecar_relay_{name}": float(counts.get(name, 0)) for name in NOW}
+
+
 def relay_counters(counts: Mapping[str, int], events: Counters) -> Counters:
     """What the engine's events counted, and what the relays counted besides exchanges."""
     counters = Counters()
@@ -26,7 +32,7 @@ def relay_counters(counts: Mapping[str, int], events: Counters) -> Counters:
         counters.add(name, count, **dict(labels))
     for name, count in counts.items():
         kind, _, reason = name.partition(".")
-        if kind not in EXCHANGES and kind != "lost":
+        if kind not in EXCHANGES and kind not in ("lost", *NOW):
             labelled = {"reason": reason} if reason else {}
             counters.add(f"sidecar_relay_{kind.removesuffix('_total')}_total", count, **labelled)
     return counters

@@ -143,6 +143,8 @@ class Intake:
         if arrival.route.model not in plan.index.models:
             return []
         call = self._decode(captured)
+        if call.error:
+            self._events.exchange_undecoded(call.protocol, call.error)
         exchange_id = arrival.exchange.id
         collectors = plan.matcher.match(
             call.model, call.version, arrival.caller, call.user, call.app, fraction_of_id(exchange_id)

@@ -9,6 +9,8 @@ shrink what it wants to keep.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,10 +37,12 @@ def sqlite_url(data: Path) -> str:
 class Database:
     """`write` and `read` run a function in one transaction, in a thread, and give back what it returns."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limit_bytes: int | None = None) -> None:
+        """`limit_bytes` bounds SQLite's file: beyond it the disk counts as full."""
         self._engine = sqlalchemy.create_engine(url, pool_size=2, max_overflow=0, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _prepare_sqlite)
+            _keep_from_others(self._engine.url.database)
+            event.listen(self._engine, "connect", functools.partial(_prepare_sqlite, limit_bytes=limit_bytes))
             event.listen(self._engine, "begin", _begin)
         self._writer = ThreadPoolExecutor(1, "store-write")
         self._reader = ThreadPoolExecutor(1, "store-read")
@@ -112,12 +116,22 @@ def _disk_full(error: BaseException | None) -> BaseException | None:
     return None
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+def _keep_from_others(file: str | None) -> None:
+    """The file holds what was captured: no other user reads it, nor the files that SQLite puts beside it."""
+    if file:
+        with contextlib.suppress(OSError):  # SQLite says in its turn that the file cannot be had
+            Path(file).touch(mode=0o600)
+
+
+def _prepare_sqlite(connection: Any, _record: object, *, limit_bytes: int | None) -> None:  # noqa: ANN401 - the driver's
     if isinstance(connection, sqlite3.Connection) or hasattr(connection, "isolation_level"):
         connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
+    if limit_bytes is not None:
+        (page_bytes,) = cursor.execute("PRAGMA page_size").fetchone()
+        cursor.execute(f"PRAGMA max_page_count={max(limit_bytes // page_bytes, 1)}")
     cursor.close()
 
 

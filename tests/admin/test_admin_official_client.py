@@ -75,7 +75,7 @@ async def test_all_five_collector_calls(locked_admin: Admin, client: Client, own
 
     request = service_pb2.DeleteCollectorsRequest(user_app_id=owner, ids=["mine", "other"])
     assert (await client("DeleteCollectors", request)).status.code == status_code_pb2.SUCCESS
-    assert locked_admin.dropped == ["mine", "other"]
+    assert locked_admin.jobs.dropped == ["mine", "other"]
     missing = await client("GetCollector", service_pb2.GetCollectorRequest(user_app_id=owner, collector_id="mine"))
     assert missing.status.code == status_code_pb2.COLLECTOR_MISSING
     assert SECRET.encode() not in locked_admin.shop.bytes_on_disk

@@ -103,7 +103,7 @@ async def test_each_wrong_request_changes_nothing(
 ) -> None:
     await admin.ask("POST", SHORT, {"collectors": [collector("there")]})
     assert said in await refused(admin, method, path, body, http, code)
-    assert admin.dropped == []
+    assert admin.jobs.dropped == []
     assert admin.shop.events.counters.get("sidecar_admin_refusals_total", status=str(http)) == 1
 
 
@@ -123,7 +123,7 @@ async def test_the_alias_takes_its_app_from_body_or_query(admin: Admin) -> None:
     assert in_path["collectors"] == in_query["collectors"]
     assert elsewhere["collectors"] == []
     await admin.ask("DELETE", SHORT, {"user_app_id": owner, "delete_all": True})
-    assert admin.dropped == ["local/lab/c"]
+    assert admin.jobs.dropped == ["local/lab/c"]
 
 
 async def test_every_apps_collectors_in_one_list(admin: Admin) -> None:

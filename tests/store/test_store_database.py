@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import stat
 import threading
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from sqlalchemy import Connection, text
 from sidecar.errors import CapacityError
 from sidecar.store.database import Database, sqlite_url
 from sidecar.store.insert import add_counts, insert_new
-from sidecar.store.tables import SecretRow, TallyRow, table_of
+from sidecar.store.tables import InputRow, SecretRow, TallyRow, table_of
 
 TALLY = table_of(TallyRow)
 SECRET = table_of(SecretRow)
@@ -141,3 +143,29 @@ async def test_insert_new_tells_the_new_from_the_known(tmp_path: Path) -> None:
         assert await database.write(lambda c: insert_new(c, SECRET, mixed)) == [True, False, True, False]
         rows = await database.read(lambda c: c.execute(sqlalchemy.select(SECRET.c.id)).scalars().all())
     assert sorted(rows) == ["a", "b", "c", "d"]
+
+
+async def test_a_limit_on_the_file_counts_as_a_full_disk_and_deleting_makes_room(tmp_path: Path) -> None:
+    async with Database(sqlite_url(tmp_path), limit_bytes=512 * 1024) as database:
+        row = {"user_id": "u", "app_id": "a", "data": b"x" * 100_000, "created_at": 0.0}
+
+        def insert(connection: Connection, name: int) -> None:
+            connection.execute(table_of(InputRow).insert(), [row | {"id": str(name)}])
+
+        for name in range(4):
+            await database.write(functools.partial(insert, name=name))
+        with pytest.raises(CapacityError):
+            await database.write(functools.partial(insert, name=4))
+        assert (tmp_path / "sidecar.db").stat().st_size <= 512 * 1024
+        await database.write(lambda connection: connection.execute(table_of(InputRow).delete()))
+        await database.write(functools.partial(insert, name=99))
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+async def test_no_other_user_reads_what_was_captured(tmp_path: Path) -> None:
+    async with Database(sqlite_url(tmp_path)):
+        modes = modes_in(tmp_path)
+    assert set(modes.values()) == {0o600}, modes

@@ -16,6 +16,7 @@ from sidecar import settings, ui
 from sidecar.admin.app import build_app
 from sidecar.admin.metrics import render
 from sidecar.admin.parts import Parts
+from sidecar.queue.jobs import JobQueue
 from support.catalogs import Shop, open_shop
 
 LEDGER: dict[str, Any] = {
@@ -26,6 +27,16 @@ LEDGER: dict[str, Any] = {
 }
 
 
+class WatchedQueue(JobQueue):
+    """A real queue that remembers whose jobs were dropped."""
+
+    dropped: list[str]
+
+    async def drop_pending(self, collector: str, reason: str = "collector_deleted") -> int:
+        self.dropped.append(collector)
+        return await super().drop_pending(collector, reason)
+
+
 @dataclass
 class Admin:
     """A running admin server. `ask` gives (HTTP status, JSON)."""
@@ -33,8 +44,8 @@ class Admin:
     shop: Shop
     url: str
     session: aiohttp.ClientSession
+    jobs: WatchedQueue
     readiness: dict[str, str] = field(default_factory=dict)
-    dropped: list[str] = field(default_factory=list)
 
     async def ask(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -48,7 +59,9 @@ class Admin:
 @contextlib.asynccontextmanager
 async def open_admin(data: Path, token: str = "") -> AsyncIterator[Admin]:
     async with open_shop(data) as shop, aiohttp.ClientSession() as session:
-        admin = Admin(shop, "", session)
+        jobs = WatchedQueue(shop.database, shop.clock, shop.events, "this")
+        jobs.dropped = []
+        admin = Admin(shop, "", session, jobs)
         runner = web.AppRunner(build_app(_parts(admin, token)), access_log=None)
         await runner.setup()
         try:
@@ -69,10 +82,6 @@ def _parts(admin: Admin, token: str) -> Parts:
     async def metrics() -> bytes:
         return render(admin.shop.events.counters, LEDGER["exchanges"], LEDGER, {"sidecar_engine_up": 1.0})
 
-    async def drop_pending(key: str) -> int:
-        admin.dropped.append(key)
-        return 0
-
     shop = admin.shop
     return Parts(
         settings=settings.load({"admin_token": token} if token else {}, {}),
@@ -83,6 +92,6 @@ def _parts(admin: Admin, token: str) -> Parts:
         ledger=ledger,
         readiness=readiness,
         metrics=metrics,
-        drop_pending=drop_pending,
+        jobs=admin.jobs,
         pages=ui.pages(),
     )

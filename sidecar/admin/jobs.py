@@ -1,0 +1,58 @@
+"""Jobs that wait or are dead, as people see them: all but their content. Dead letters are tried again or given up."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar.admin.asking import DEFAULT_PER_PAGE, invalid, page_of, read_json
+from sidecar.admin.envelope import plain
+from sidecar.admin.parts import PARTS
+from sidecar.data import Json
+from sidecar.queue.states import State
+
+LISTED = {state.value: state for state in (State.QUEUED, State.LEASED, State.DEAD)}
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """Newest first; `next_before` is what to give as `before` for the page after this one, null after the last."""
+    size = page_of(request, DEFAULT_PER_PAGE).size
+    state = request.query.get("state", "")
+    if state and state not in LISTED:
+        raise invalid("state", f"must be one of {', '.join(LISTED)}")
+    found = await request.app[PARTS].jobs.list_jobs(
+        [LISTED[state]] if state else [], request.query.get("collector") or None, _before(request), size
+    )
+    following = found[-1].id if len(found) == size else None
+    return plain({"jobs": [job._asdict() for job in found], "next_before": following})
+
+
+async def retry(request: web.Request) -> web.Response:
+    """Queue dead letters again, as if new."""
+    ids = await _chosen(request)
+    return plain({"retried": await request.app[PARTS].jobs.retry_dead(ids)})
+
+
+async def discard(request: web.Request) -> web.Response:
+    """Give dead letters up, as dropped{discarded}."""
+    ids = await _chosen(request)
+    return plain({"discarded": await request.app[PARTS].jobs.discard_dead(ids)})
+
+
+def _before(request: web.Request) -> int | None:
+    text = request.query.get("before", "")
+    if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise invalid("before", "must be a job's id")
+    return int(text) if text else None
+
+
+async def _chosen(request: web.Request) -> list[int] | None:
+    """`{"ids": [1, 2]}` or `{"all": true}`; None stands for all."""
+    body: Json = await read_json(request, ("ids", "all"))
+    ids = body.get("ids")
+    if body.get("all") is True and ids is None:
+        return None
+    if "all" in body or not isinstance(ids, list) or not ids:
+        raise invalid("ids", 'must be a list of ids of dead jobs; or give {"all": true} alone')
+    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**63 for each in ids):
+        raise invalid("ids", "must hold whole numbers")
+    return ids

@@ -1,0 +1,72 @@
+"""Jobs over the API: seen without their content, dead ones tried again or given up, and the ledger follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.admin import Admin
+
+from sidecar.queue.ledger import Ledger, read_ledger
+from sidecar.queue.values import NewJob, Rejected, Settlement
+
+
+async def with_dead(admin: Admin, dead: int, waiting: int = 0) -> None:
+    made = [NewJob(f"{number:032x}", 0, "kept", "alice", "digits", "", b"{}") for number in range(dead)]
+    await admin.jobs.record(made, {})
+    leased = await admin.jobs.lease(dead, 60)
+    await admin.jobs.settle([Settlement(job, Rejected("refused", "bad key")) for job in leased])
+    more = [NewJob(f"{number:032x}", 1, "kept", "alice", "digits", "", b"{}") for number in range(waiting)]
+    await admin.jobs.record(more, {})
+
+
+async def ledger(admin: Admin) -> Ledger:
+    found = await read_ledger(admin.shop.database)
+    assert found.holds
+    return found
+
+
+async def test_jobs_are_listed_newest_first_by_state_and_page(admin: Admin) -> None:
+    await with_dead(admin, 3, waiting=2)
+    status, first = await admin.ask("GET", "/v1/jobs?state=dead&per_page=2")
+    assert status == 200
+    assert [job["reason"] for job in first["jobs"]] == ["refused", "refused"]
+    assert "input" not in first["jobs"][0]
+    _, second = await admin.ask("GET", f"/v1/jobs?state=dead&per_page=2&before={first['next_before']}")
+    assert len(second["jobs"]) == 1
+    assert second["next_before"] is None
+    _, everything = await admin.ask("GET", "/v1/jobs?collector=kept")
+    assert [job["state"] for job in everything["jobs"]] == ["queued"] * 2 + ["dead"] * 3
+
+
+async def test_dead_letters_are_tried_again_or_given_up(admin: Admin) -> None:
+    await with_dead(admin, 3)
+    _, listed = await admin.ask("GET", "/v1/jobs?state=dead")
+    one = listed["jobs"][0]["id"]
+    assert await admin.ask("POST", "/v1/jobs/retry", {"ids": [one]}) == (200, {"retried": 1})
+    assert await admin.ask("POST", "/v1/jobs/discard", {"all": True}) == (200, {"discarded": 2})
+    found = await ledger(admin)
+    assert (found.total.pending, found.total.dead, found.total.dropped) == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("GET", "/v1/jobs?state=lost", None, "state"),
+        ("GET", "/v1/jobs?before=x", None, "before"),
+        ("POST", "/v1/jobs/retry", {}, "ids"),
+        ("POST", "/v1/jobs/retry", {"ids": []}, "ids"),
+        ("POST", "/v1/jobs/retry", {"ids": ["1"]}, "ids"),
+        ("POST", "/v1/jobs/retry", {"ids": [1], "all": True}, "ids"),
+        ("POST", "/v1/jobs/discard", {"all": 1}, "ids"),
+        ("POST", "/v1/jobs/discard", {"id": 1}, "id"),
+    ],
+)
+async def test_a_request_that_is_not_clear_changes_nothing(
+    admin: Admin, method: str, path: str, body: Any, field: str
+) -> None:
+    await with_dead(admin, 1)
+    status, answer = await admin.ask(method, path, body)
+    assert status == 400
+    assert answer["status"]["details"].startswith(f"{field}:")
+    assert (await ledger(admin)).total.dead == 1
