@@ -18,6 +18,7 @@ WORKDIR /src
 # without pip: nothing that installs software goes into the final image with the environment
 RUN python -m venv --without-pip /venv
 COPY pyproject.toml README.md ./
+COPY .github/LICENSE .github/
 COPY sidecar sidecar
 RUN pip --python /venv/bin/python install --no-cache-dir .
 
