@@ -14,22 +14,26 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 
 from sidecar.app.loop import run_loop
+from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit import logs
+from sidecar.kit.files import holder_of, locked
 from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
 from sidecar.proxy.child import EngineProcess
 from sidecar.proxy.counts import Counts
-from sidecar.proxy.engine_socket import engine_socket_path, listen_for_engine
+from sidecar.proxy.engine_socket import engine_socket_path, forget_engine_socket, listen_for_engine
 from sidecar.proxy.link import Link
 from sidecar.proxy.probes import Probes
 from sidecar.proxy.server import RelayServer
 from sidecar.settings import PREFIX, Settings, load, to_environment
 
 ENGINE_GRACE_SECONDS = 15.0
+LOCK = "relay.lock"
 
 
 def run_relay(options: Mapping[str, str], environment: Mapping[str, str]) -> int:
@@ -37,9 +41,34 @@ def run_relay(options: Mapping[str, str], environment: Mapping[str, str]) -> int
     settings = load(options, environment)
     _raise_descriptor_limit()
     _open_closed_descriptors()
-    with contextlib.closing(listen_for_engine(settings.data)) as listening, unblocked_streams():
+    with _alone_on(settings.data), _listening_for_engine(settings.data) as listening, unblocked_streams():
         events = Events(logs.configure(settings.log_level, process="relay"))
         return run_loop(_serve(settings, to_environment(options, environment), events, listening))
+
+
+@contextlib.contextmanager
+def _alone_on(data: Path) -> Iterator[None]:
+    """Be the only sidecar on this data folder: a second one would take the first one's engine away."""
+    lock = data / LOCK
+    with contextlib.ExitStack() as held:
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held.enter_context(locked(lock, waits=False))
+        except BlockingIOError:
+            message = f"{data} is in use by process {holder_of(lock)}: stop that one or name another folder"
+            raise ConfigurationError(Problem(message, field="--data")) from None
+        except OSError as error:
+            raise ConfigurationError(Problem(f"{data} cannot be used: {error.strerror}", field="--data")) from error
+        yield
+
+
+@contextlib.contextmanager
+def _listening_for_engine(data: Path) -> Iterator[socket.socket]:
+    with contextlib.closing(listen_for_engine(data)) as listening:
+        try:
+            yield listening
+        finally:
+            forget_engine_socket(data)
 
 
 def _open_closed_descriptors() -> None:
@@ -75,6 +104,7 @@ class _Process:
         self._events = events
         self._tasks = Tasks(events.task_failed)
         self._stopping = asyncio.Event()
+        self._is_hurried = False
         self._is_announced = False
         self._counts = Counts()
         self._link = Link(engine_socket_path(settings.data), self._counts, events)
@@ -111,6 +141,7 @@ class _Process:
             self._engine.kill()
             os._exit(128 + number)  # the second one means now
         self._events.stopping(number.name)
+        self._is_hurried = number == signal.SIGINT  # a person at a terminal: no load balancer has to learn of it
         self._stopping.set()
 
     def _engine_is_ready(self, said: str) -> None:
@@ -124,7 +155,7 @@ class _Process:
     async def stopped(self) -> None:
         """Wait for a signal, then drain: traffic first, then what the engine still has."""
         await self._stopping.wait()
-        await self._server.drain()
+        await self._server.drain(0.0 if self._is_hurried else None)
         await self._link.stop()
         await self._engine.stop(ENGINE_GRACE_SECONDS)
         self._events.stopped()

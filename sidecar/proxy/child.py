@@ -12,9 +12,11 @@ import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
-from sidecar.events import Events
+from sidecar.events import CANNOT_START, Events
 
 FIRST_BACK_OFF_SECONDS = 0.1
+FIRST_BACK_OFF_OF_A_FAULT_SECONDS = 5.0
+"""After an end that only a person can mend."""
 LONGEST_BACK_OFF_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 READY = "ready "
@@ -59,6 +61,8 @@ class EngineProcess:
                     break
                 if loop.time() - started > STEADY_SECONDS:
                     back_off = FIRST_BACK_OFF_SECONDS
+                if exit_code == CANNOT_START:
+                    back_off = max(back_off, FIRST_BACK_OFF_OF_A_FAULT_SECONDS)
                 if exit_code is not None:
                     self._events.engine_died(exit_code, back_off)
                 await self._wait_for_stop(back_off)

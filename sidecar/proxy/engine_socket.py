@@ -6,6 +6,7 @@ succeeds while the relay lives, and what is sent while no engine does waits in t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -45,6 +46,15 @@ def listen_for_engine(data: Path) -> socket.socket:
         return _listen(path)
     except OSError as error:
         raise ConfigurationError(Problem(f"cannot listen at {path}: {error}", field="--data")) from error
+
+
+def forget_engine_socket(data: Path) -> None:
+    """Leave nothing behind that `listen_for_engine(data)` made; the folder stays while others use it."""
+    path = engine_socket_path(data)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        if path.parent != data.absolute():
+            path.parent.rmdir()
 
 
 def _prepare(path: Path, *, is_ours: bool) -> None:

@@ -82,10 +82,12 @@ class RelayServer:
         self.is_ready = True
         self._events.relay_listening(str(self.address), str(self._settings.upstream))
 
-    async def drain(self) -> None:
-        """The way down after SIGTERM; `stop` cuts it short."""
+    async def drain(self, delay_seconds: float | None = None) -> None:
+        """The way down after SIGTERM; `stop` cuts it short. New connections are accepted for `delay_seconds` more, by
+        default as long as the settings say."""
         self.is_ready = False
-        await _within(self._stopping.wait(), self._settings.drain_delay)
+        delay = self._settings.drain_delay if delay_seconds is None else delay_seconds
+        await _within(self._stopping.wait(), delay)
         await self._close_listener()
         self._relay.is_draining = True
         for connection in tuple(self._relay.connections):
