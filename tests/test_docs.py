@@ -32,6 +32,12 @@ def test_the_table_of_settings_is_the_one_table() -> None:
     assert shown == settings.markdown_table(), f"put the output of {fresh} there"
 
 
+def test_the_figures_are_those_of_the_last_measurement() -> None:
+    shown = README.split("<!-- bench -->")[1].split("<!-- /bench -->")[0].strip()
+    page = (ROOT / "tests" / "bench" / "results" / "first.md").read_text()
+    assert shown == "\n".join(line for line in page.splitlines() if line.startswith("|"))
+
+
 def test_the_policies_shown_can_be_loaded_together() -> None:
     documents = [yaml.safe_load(block) for block in blocks("yaml")]
     policies = [document for document in documents if set(document) <= {"collector", "workflow"}]

@@ -8,7 +8,9 @@ is counted as lost once; a key that drained leaves nothing behind. For one event
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
@@ -38,6 +40,8 @@ class KeyedQueue(Generic[T]):
         self._size_bytes = 0
         self._is_closed = False
         self._changed = asyncio.Event()
+        self._enough = sys.maxsize
+        self._gathered = asyncio.Event()
 
     def __len__(self) -> int:
         return self._count
@@ -66,15 +70,22 @@ class KeyedQueue(Generic[T]):
         self._resize(lane, size_bytes, 1)
         self._rank(key, lane)
         self._changed.set()
+        if self._count >= self._enough or self._size_bytes > self._limit_bytes // 2:
+            self._gathered.set()
         return self._shrink(key) if self._size_bytes > self._limit_bytes else ()
 
-    async def get_batch(self, max_items: int) -> list[T]:
-        """Up to `max_items` entries, one of each key in turn; waits for the first. Empty: closed and drained."""
+    async def get_batch(self, max_items: int, gather_seconds: float = 0.0) -> list[T]:
+        """Up to `max_items` entries, one of each key in turn; waits for the first. Empty: closed and drained.
+
+        Lets entries gather for `gather_seconds` more, unless there are `max_items` or the queue is half full or closed.
+        """
         while not self._lanes:
             if self._is_closed:
                 return []
             self._changed.clear()
             await self._changed.wait()
+        if gather_seconds and not self._is_closed:
+            await self._gather(max_items, gather_seconds)
         batch: list[T] = []
         while self._lanes and len(batch) < max_items:
             key, lane = next(iter(self._lanes.items()))
@@ -87,10 +98,20 @@ class KeyedQueue(Generic[T]):
             batch.append(item)
         return batch
 
+    async def _gather(self, enough: int, seconds: float) -> None:
+        if self._count >= enough or self._size_bytes > self._limit_bytes // 2:
+            return
+        self._gathered.clear()
+        self._enough = enough
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gathered.wait(), seconds)
+        self._enough = sys.maxsize
+
     def close(self) -> None:
         """Take nothing more in; what is left can still be got."""
         self._is_closed = True
         self._changed.set()
+        self._gathered.set()
 
     def _resize(self, lane: _Lane[T], size_bytes: int, count: int) -> None:
         lane.size_bytes += size_bytes

@@ -22,6 +22,8 @@ from sidecar.queue.values import Job
 
 LEASE_LIMIT = 512
 AFTER_A_FAULT_SECONDS = 5.0
+GATHER_SECONDS = 0.25
+"""How long due jobs gather before they are leased: a delivery in batches costs a fraction of one by one."""
 
 
 class Dispatch:
@@ -51,6 +53,7 @@ class Dispatch:
             if seconds != 0:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._queue.wake.wait(), seconds)
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
         """Let the batches under way end, then cut them: their jobs stay in the queue. Safe twice."""

@@ -20,11 +20,13 @@ from pathlib import Path
 
 from contestants import NGINX, Server, model, nginx, sidecar, usual_proxy
 from measure import WRK, Sample, ledger, run
-from page import OURS, YARDSTICK, medians, report
+from page import OURS, YARDSTICK, Method, medians, report
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results/first.md"
 NUMBERS = 186
+RATE = 3000
+"""What the slowest contestant still serves with ease, so that all are asked for the same work."""
 
 
 def predict_body() -> bytes:
@@ -52,17 +54,17 @@ def everyone(folder: Path) -> Iterator[dict[str, Server]]:
         yield {"direct": upstream._replace(pid=0)} | servers
 
 
-def measure(servers: Mapping[str, Server], rounds: int, seconds: int, body: Path) -> dict[str, list[Sample]]:
+def measure(servers: Mapping[str, Server], rounds: int, seconds: int, body: Path, rate: int) -> dict[str, list[Sample]]:
     """All contestants in turn, `rounds` times, beginning with another one each time."""
     samples: dict[str, list[Sample]] = {name: [] for name in servers}
     names = list(servers)
     script = HERE / "predict.lua"
     for name in names:
-        run(servers[name], 1, script, body)
+        run(servers[name], 1, script, body, rate)
     for index in range(rounds):
         at = index % len(names)
         for name in names[at:] + names[:at]:
-            sample = run(servers[name], seconds, script, body)
+            sample = run(servers[name], seconds, script, body, rate)
             samples[name].append(sample)
             note = f", {sample.errors} errors" if sample.errors else ""
             print(f"round {index + 1}  {name:<24}{sample.processor_us:8.1f} µs{note}", file=sys.stderr, flush=True)
@@ -87,6 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of each run")
+    parser.add_argument("--rate", type=int, default=RATE, help="calls a second offered to each; 0: as many as will go")
     parser.add_argument("--write", action="store_true", help=f"write the table to {RESULT.name}")
     given = parser.parse_args()
     missing = [tool for tool in (NGINX, WRK) if shutil.which(tool) is None]
@@ -96,10 +99,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sidecar-bench-") as name, everyone(Path(name)) as servers:
         body = Path(name, "body.json")
         body.write_bytes(predict_body())
-        samples = measure(servers, given.rounds, given.seconds, body)
+        samples = measure(servers, given.rounds, given.seconds, body, given.rate)
         kept = account(servers[OURS])
         size = body.stat().st_size
-    text = report({key: medians(value) for key, value in samples.items()}, kept, given.rounds, given.seconds, size)
+    method = Method(given.rounds, given.seconds, given.rate, size)
+    text = report({key: medians(value) for key, value in samples.items()}, kept, method)
     print(text)
     if given.write:
         RESULT.write_text(text)

@@ -75,11 +75,23 @@ def is_quiet(found: Mapping[str, Any]) -> bool:
     return 0 < counts["seen"] == ended and not found["total"]["pending"]
 
 
-def run(server: Server, seconds: int, script: Path, body: Path) -> Sample:
-    """Send predict calls for `seconds` and give what they cost."""
+def run(server: Server, seconds: int, script: Path, body: Path, rate: int) -> Sample:
+    """Send predict calls for `seconds`, about `rate` a second (0: as many as will go), and give what they cost."""
+    pause_ms = CONNECTIONS / rate * 1000 if rate else 0
     everyone = processes(server.pid)
     before, first_before = processor_seconds(*everyone), processor_seconds(*everyone[:1])
-    command = [WRK, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), server.url, "--", str(body)]
+    command = [
+        WRK,
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "-s",
+        str(script),
+        server.url,
+        "--",
+        str(body),
+        str(pause_ms),
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     found = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode or not found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from measure import CONNECTIONS, Sample
 
@@ -48,26 +49,39 @@ def rows(results: Mapping[str, Sample]) -> list[tuple[str, ...]]:
 
 
 def markdown(table: Sequence[tuple[str, ...]]) -> str:
-    """An aligned table that reads the same in a terminal."""
+    """An aligned table that reads the same in a terminal: names to the left, numbers to the right."""
     lines = [HEADINGS, *table]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    text = [
-        "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(x, widths, strict=True)))
-        + " |"
-        for x in lines
-    ]  # fmt: skip
-    rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    return "\n".join([text[0], rule, *text[1:]])
+    rule = "|".join("-" * (width + 2) if at == 0 else "-" * (width + 1) + ":" for at, width in enumerate(widths))
+    first, *rest = (_line(line, widths) for line in lines)
+    return "\n".join([first, f"|{rule}|", *rest])
 
 
-def report(results: Mapping[str, Sample], kept: str, rounds: int, seconds: int, size: int) -> str:
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    name, *numbers = zip(cells, widths, strict=True)
+    aligned = [name[0].ljust(name[1]), *(cell.rjust(width) for cell, width in numbers)]
+    return f"| {' | '.join(aligned)} |"
+
+
+class Method(NamedTuple):
+    """How it was measured; `rate` is in calls a second, 0 for as many as will go; `size` in bytes."""
+
+    rounds: int
+    seconds: int
+    rate: int
+    size: int
+
+
+def report(results: Mapping[str, Sample], kept: str, method: Method) -> str:
     """The whole page: how it was measured, the table, what became of the exchanges that ours saw."""
-    method = (
-        f"A predict call of {size:,} bytes, {CONNECTIONS} connections, wrk with one thread; {rounds} rounds of "
-        f"{seconds} s, contestants in turn, medians. Every proxy has one worker and stands before the same model, an "
-        "nginx that answers at once. *Processor* is user and system time of every process of the contestant (ours: "
-        "relay and engine, until the engine has done all its work) per request; the model and the mirror's sink are "
-        "not counted. Ratios are to nginx; they travel to another machine better than the figures do."
+    offered = f"about {method.rate:,} calls a second offered to each" if method.rate else "as many calls as will go"
+    text = (
+        f"A predict call of {method.size:,} bytes, {CONNECTIONS} connections, wrk with one thread, {offered}; "
+        f"{method.rounds} rounds of {method.seconds} s, contestants in turn, medians. Every proxy has one worker and "
+        "stands before the same model, an nginx that answers at once. *Processor* is user and system time of every "
+        "process of the contestant (ours: relay and engine, until the engine has done all its work) per request; the "
+        "model and the mirror's sink are not counted. Ratios are to nginx; they travel to another machine better than "
+        "the figures do."
     )
     ours = (
         "*Collecting*: every call is copied, decoded and matched; a threshold on the output, then a sample of 10 %, "
@@ -78,6 +92,7 @@ def report(results: Mapping[str, Sample], kept: str, rounds: int, seconds: int, 
     failed = [f"{name} {it.errors:,}" for name, it in results.items() if it.errors]
     if failed:
         ours += f" Calls that failed, so that these lines say little: {', '.join(failed)}."
-    command = f"`python tests/bench/compare.py --rounds {rounds} --seconds {seconds} --write`"
-    parts = ("# First figures", textwrap.fill(method, WIDTH), markdown(rows(results)), textwrap.fill(ours, WIDTH))
+    options = f"--rounds {method.rounds} --seconds {method.seconds} --rate {method.rate}"
+    command = f"`python tests/bench/compare.py {options} --write`"
+    parts = ("# First figures", textwrap.fill(text, WIDTH), markdown(rows(results)), textwrap.fill(ours, WIDTH))
     return "\n\n".join((*parts, command)) + "\n"

@@ -115,3 +115,37 @@ async def test_keys_that_drained_leave_nothing_behind() -> None:
         await queue.get_batch(1)
     assert queue.keys == 0
     assert len(queue._largest_first) <= 100
+
+
+async def gathering(queue: KeyedQueue[int], enough: int) -> asyncio.Task[list[int]]:
+    """A reader for whom entries gather, with one there already."""
+    queue.put("a", 1, 1)
+    task = asyncio.create_task(queue.get_batch(enough, gather_seconds=600))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_entries_gather_until_there_are_enough() -> None:
+    queue: KeyedQueue[int] = KeyedQueue(100)
+    waiting = await gathering(queue, 3)
+    queue.put("a", 2, 1)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.put("b", 3, 1)
+    assert sorted(await asyncio.wait_for(waiting, 10)) == [1, 2, 3]
+
+
+async def test_nothing_gathers_in_a_queue_that_is_half_full_or_closed() -> None:
+    queue: KeyedQueue[int] = KeyedQueue(100)
+    waiting = await gathering(queue, 100)
+    queue.put("a", 2, 60)
+    assert await asyncio.wait_for(waiting, 10) == [1, 2]
+    waiting = await gathering(queue, 100)
+    queue.close()
+    assert await asyncio.wait_for(waiting, 10) == [1]
+
+
+async def test_what_gathers_is_given_when_its_time_is_over() -> None:
+    queue: KeyedQueue[int] = KeyedQueue(100)
+    queue.put("a", 1, 1)
+    assert await asyncio.wait_for(queue.get_batch(5, gather_seconds=0.01), 10) == [1]
