@@ -103,3 +103,13 @@ def test_the_index_says_what_a_walk_over_all_wants_says(
 
 def test_an_empty_index_wants_nothing() -> None:
     assert Index().fraction("digits", None, None) == 0.0
+
+
+def test_an_index_read_in_slices_is_the_same_and_pauses() -> None:
+    index = frame.build_index(Want(f"m{n}", str(n % 3), f"c{n}", 0.5) for n in range(3 * frame.SLICE_RULES + 1))
+    slices = frame.decode_index_in_slices(frame.encode_index(index))
+    for _ in range(3):
+        next(slices)
+    with pytest.raises(StopIteration) as ended:
+        next(slices)
+    assert ended.value.value == index

@@ -41,6 +41,7 @@ from sidecar.errors import ConfigurationError, Problem, TransientError
 from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.kit.clock import SystemClock
+from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
 from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges
 from sidecar.pipeline.batch import Batch
@@ -65,13 +66,13 @@ LAST_DELIVERIES_SECONDS = 4.0
 
 def run_engine(settings: Settings, link_fd: int) -> int:
     """Run until SIGTERM; `link_fd` is the listening socket that the relay holds and hands on."""
-    log = logs.configure(settings.log_level, process="engine")
-    events = Events(log)
     end_with_the_relay()
     be_killed_first()
     leave_room_for_the_relay(settings.relay_memory)
-    with alone_on(settings.data, events):
-        return run_loop(_serve(settings, events, socket.socket(fileno=link_fd)))
+    with unblocked_streams():
+        events = Events(logs.configure(settings.log_level, process="engine"))
+        with alone_on(settings.data, events):
+            return run_loop(_serve(settings, events, socket.socket(fileno=link_fd)))
 
 
 async def _serve(settings: Settings, events: Events, listening: socket.socket) -> int:

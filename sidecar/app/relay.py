@@ -128,7 +128,9 @@ class _Process:
                 parts.push_async_callback(self._probes.stop)
             self._tasks.start(self._engine.run(), "engine")
             self._listen_to_signals()
-            gc.freeze()  # what start-up made stays: the collector need not walk it while traffic waits
+            # what start-up made stays, and little else is a circle: the collector need not walk it while traffic waits
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
             yield self
 
     def _listen_to_signals(self) -> None:

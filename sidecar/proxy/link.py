@@ -19,6 +19,7 @@ from sidecar.events import Events
 from sidecar.frame import FrameError, Index, Kind
 from sidecar.kit.tasks import Tasks
 from sidecar.proxy.counts import Counts
+from sidecar.proxy.index_reading import IndexReading
 
 FIRST_BACK_OFF_SECONDS = 0.05
 LONGEST_BACK_OFF_SECONDS = 5.0
@@ -27,9 +28,6 @@ GATHER_SECONDS = 0.002
 """How long frames are gathered before they are written together: one write for many costs the relay far less."""
 GATHER_BYTES = 256 * 1024
 CLOSE_SECONDS = 1.0
-INDEX_REST = 9
-"""After an index has been read the next one waits this many times as long: however often policies change, the relay
-spends no more than a tenth of its time on them."""
 
 T = TypeVar("T")
 
@@ -51,8 +49,7 @@ class Link(asyncio.Protocol):
         self._flushing: list[asyncio.Future[None]] = []
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
-        self._index_text: str | None = None
-        self._is_reading_index = False
+        self._index_reading = IndexReading(self._tasks, self._index_read, self._unreadable)
         self.index: Index | None = None
         """What any active collector could want, as last said; None until an engine has said so."""
 
@@ -143,6 +140,9 @@ class Link(asyncio.Protocol):
             await asyncio.get_running_loop().create_unix_connection(lambda: self, str(self._path))
         except OSError:
             return False
+        except asyncio.CancelledError:
+            self._transport = None  # half made: the loop closes it, and uvloop says no more of it
+            raise
         return True
 
     # what asyncio calls
@@ -188,7 +188,8 @@ class Link(asyncio.Protocol):
         if kind == Kind.ACK:
             self._receipts(frame.decode_counts(payload.decode()))
         elif kind == Kind.INDEX:
-            self._index_said(payload.decode())
+            self._engine_has_spoken = True
+            self._index_reading.said(payload.decode())
         elif kind == Kind.ASK_COUNTS:
             self._say_counts(payload.decode())
         elif kind == Kind.METRICS:
@@ -197,41 +198,8 @@ class Link(asyncio.Protocol):
             if answer is not None:
                 _resolve(answer, page)
 
-    def _index_said(self, text: str) -> None:
-        self._engine_has_spoken = True
-        if self._is_reading_index:
-            self._index_text = text
-        elif text.count("\n") < frame.SLICE_RULES:
-            self.index = frame.decode_index(text)
-        else:
-            self._index_text = text
-            self._is_reading_index = True
-            self._tasks.start(self._read_indexes(), "index of the engine")
-
-    async def _read_indexes(self) -> None:
-        """Read the newest index that was said, until there is none; those in between are passed over."""
-        loop = asyncio.get_running_loop()
-        try:
-            while self._index_text is not None:
-                text, self._index_text = self._index_text, None
-                began = loop.time()
-                await self._read_index(text)
-                await asyncio.sleep(INDEX_REST * (loop.time() - began))
-        finally:
-            self._is_reading_index = False
-
-    async def _read_index(self, text: str) -> None:
-        slices = frame.decode_index_in_slices(text)
-        while True:
-            try:
-                next(slices)
-            except StopIteration as read:
-                self.index = read.value
-                return
-            except FrameError as error:
-                self._unreadable(error)
-                return
-            await asyncio.sleep(0)
+    def _index_read(self, index: Index) -> None:
+        self.index = index
 
     def _receipts(self, receipts: dict[str, int]) -> None:
         counts = self._counts

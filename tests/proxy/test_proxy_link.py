@@ -147,3 +147,45 @@ async def test_an_engine_that_dies_while_asked_for_metrics_is_not_waited_for() -
         await asyncio.sleep(0)
         end.engine.cut()
         assert await asyncio.wait_for(asking, 1) is None
+
+
+async def test_a_long_index_is_read_between_predictions_and_the_newest_wins() -> None:
+    """Whole at the end, in many turns of the loop, and not for each that was said."""
+    many = [Want(f"model-{number}", caller=f"caller-{number}") for number in range(10_000)]
+    async with relay_running(always(answer()), index=NOBODY) as end:
+        await _until(end, sequence=1)
+        for count in (9_000, 9_500, 10_000):
+            end.engine.say(Kind.INDEX, frame.encode_index(build_index(many[:count])))
+        seen: set[int] = set()
+        async with asyncio.timeout(10):
+            while len(seen) < 2:
+                await _predictions(end, 1)
+                if end.link.index is not None and end.link.index.models:
+                    seen.add(len(end.link.index.models))
+        assert seen == {9_000, 10_000}
+
+
+async def test_a_long_index_that_cannot_be_read_is_hung_up_on() -> None:
+    text = frame.encode_index(build_index(Want(str(number)) for number in range(1000))) + "\nnonsense"
+    async with relay_running(always(answer()), index=DIGITS) as end:
+        await _until(end, sequence=1)
+        end.engine.say(Kind.INDEX, text)
+        await end.engine.connected(0)
+        await end.engine.connected(1)
+        assert end.link.index == DIGITS
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_it_stops_while_it_opens_its_connection_again(turns: int) -> None:
+    """An engine that dies in the drain ends the flush and begins a new connection in one turn of the loop."""
+    async with relay_running(always(answer()), index=DIGITS, receipt="") as end:
+        await _predictions(end, 1)
+        await end.engine.arrived(1)
+        flushing = asyncio.create_task(end.link.flushed())
+        await asyncio.sleep(0)
+        end.engine.cut()
+        await flushing
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(end.link.stop(), 1)
+        await asyncio.wait_for(end.link.stop(), 1)
