@@ -27,6 +27,7 @@ _CONTRACT: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/inputs", inputs.post),
     ("GET", "/inputs", inputs.list_all),
     ("GET", "/inputs/{id}", inputs.get),
+    ("DELETE", "/inputs", inputs.delete),
 )
 _PAGE_HEADERS = {
     "Content-Security-Policy": (

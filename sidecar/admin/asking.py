@@ -91,6 +91,14 @@ def objects(body: Json, field: str) -> list[Any]:
     return items
 
 
+def ids_in(body: Json, message: str = "must be a list of at least one id") -> list[str]:
+    """The list in `ids`, which must hold some."""
+    ids = body.get("ids")
+    if not isinstance(ids, list) or not ids or not all(isinstance(each, str) for each in ids):
+        raise invalid("ids", message)
+    return ids
+
+
 def owner_of(request: web.Request, body: Json | None = None) -> Owner:
     """Whose app: by the path, else by `user_app_id` in the body, else in the query, else the embedded one.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin.asking import invalid, objects, owner_of, page_of, read_json
+from sidecar.admin.asking import ids_in, invalid, objects, owner_of, page_of, read_json
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
 from sidecar.collector import Collector
@@ -58,13 +58,11 @@ async def delete(request: web.Request) -> web.Response:
 
 def _ids_of(body: Json) -> list[str] | None:
     """The ids to delete; None for all."""
-    ids, delete_all = body.get("ids"), body.get("delete_all")
+    delete_all = body.get("delete_all")
     if delete_all is not None and not isinstance(delete_all, bool):
         raise invalid("delete_all", "must be true or false")
-    if delete_all and ids:
+    if delete_all and body.get("ids"):
         raise invalid("delete_all", "must not stand beside ids: nothing was deleted")
     if delete_all:
         return None
-    if not isinstance(ids, list) or not ids or not all(isinstance(each, str) for each in ids):
-        raise invalid("ids", "must be a list of at least one id, or write delete_all: true")
-    return ids
+    return ids_in(body, "must be a list of at least one id, or write delete_all: true")

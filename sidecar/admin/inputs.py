@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic.alias_generators import to_snake
 from sqlalchemy import Connection
 
-from sidecar.admin.asking import Owner, invalid, objects, owner_of, page_of, read_json
+from sidecar.admin.asking import Owner, ids_in, invalid, objects, owner_of, page_of, read_json
 from sidecar.admin.envelope import Code, answer, status_of
 from sidecar.admin.parts import PARTS
 from sidecar.data import Data, Json, from_wire, to_wire
@@ -61,6 +61,14 @@ async def post(request: web.Request) -> web.Response:
         raise invalid("inputs", f"one cannot be kept, so none is: {error}") from error
     answers = [_told(each, next(duplicates)) if isinstance(each, StoredInput) else each for each in read]
     return _answer(answers)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete inputs for good; ids that are not there are passed over, as a repeat must not fail."""
+    body = await read_json(request, ("ids",))
+    ids, owner = ids_in(body), owner_of(request, body)
+    await request.app[PARTS].database.write(lambda connection: store.delete_inputs(connection, *owner, ids))
+    return answer()
 
 
 def _read(wire: object, owner: Owner, now: float, where: str) -> StoredInput | Json:

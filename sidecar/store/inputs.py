@@ -82,12 +82,6 @@ def _has_same(connection: Connection, stored: StoredInput, column: str, value: s
     return connection.execute(select(_TABLE.c.id).where(*where).limit(1)).first() is not None
 
 
-def insert_many(connection: Connection, inputs: Sequence[StoredInput]) -> set[str]:
-    """The same for inputs of one app; gives the ids that were there already."""
-    are_new = insert_inputs(connection, inputs)
-    return {stored.id for stored, is_new in zip(inputs, are_new, strict=True) if not is_new}
-
-
 def get_input(connection: Connection, user_id: str, app_id: str, input_id: str) -> StoredInput | None:
     """The whole input, its media content in `data`; None when it is not there."""
     row = connection.execute(select(_TABLE).where(*_named(user_id, app_id, input_id))).mappings().one_or_none()
@@ -117,12 +111,6 @@ def list_inputs(
         .offset((max(page, 1) - 1) * size)
     )
     return [_from_row(row, None) for row in connection.execute(statement).mappings()]
-
-
-def count_inputs(connection: Connection, user_id: str, app_id: str, *, collector: str = "") -> int:
-    """How many inputs an app holds, or one collector's in it."""
-    statement = select(func.count()).select_from(_TABLE).where(*_in_app(user_id, app_id, collector))
-    return connection.execute(statement).scalar_one()
 
 
 def read_content(connection: Connection, user_id: str, app_id: str, input_id: str) -> Content | None:

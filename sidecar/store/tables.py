@@ -11,32 +11,24 @@ from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, UniqueCons
 from sqlmodel import Field, SQLModel
 
 
-class CollectorRow(SQLModel, table=True):
-    """A collector as written; `body` is its JSON in the contract's shape."""
+class PolicyRow(SQLModel):
+    """A policy as written, by its app and id; `body` is its JSON in the contract's shape."""
 
+    user_id: str = Field(primary_key=True)
+    app_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    body: str
+    managed_by: str = Field(index=True)
+    origin: str = ""
+    created_at: float = Field(index=True)
+
+
+class CollectorRow(PolicyRow, table=True):
     __tablename__ = "collector"
 
-    user_id: str = Field(primary_key=True)
-    app_id: str = Field(primary_key=True)
-    id: str = Field(primary_key=True)
-    body: str
-    managed_by: str = Field(index=True)
-    origin: str = ""
-    created_at: float = Field(index=True)
 
-
-class WorkflowRow(SQLModel, table=True):
-    """A workflow as written; `body` is its JSON in the contract's shape."""
-
+class WorkflowRow(PolicyRow, table=True):
     __tablename__ = "workflow"
-
-    user_id: str = Field(primary_key=True)
-    app_id: str = Field(primary_key=True)
-    id: str = Field(primary_key=True)
-    body: str
-    managed_by: str = Field(index=True)
-    origin: str = ""
-    created_at: float = Field(index=True)
 
 
 class SecretRow(SQLModel, table=True):

@@ -149,3 +149,15 @@ async def test_what_is_not_there(admin: Admin) -> None:
     for path in (f"{INPUTS}/x", "/v1/users/local/apps/main/inputs/t/content"):
         status, answer = await admin.ask("GET", path)
         assert (status, answer["status"]["code"]) == (404, 30102)
+
+
+async def test_inputs_are_deleted_by_id_and_a_repeat_is_harmless(admin: Admin) -> None:
+    await admin.ask("POST", INPUTS, {"inputs": [text("one"), text("two"), text("three")]})
+    for _ in range(2):
+        status, answer = await admin.ask("DELETE", INPUTS, {"ids": ["one", "two"]})
+        assert (status, answer["status"]["code"]) == (200, 10000)
+    _, listed = await admin.ask("GET", INPUTS)
+    assert [each["id"] for each in listed["inputs"]] == ["three"]
+    status, answer = await admin.ask("DELETE", INPUTS, {"ids": []})
+    assert (status, answer["status"]["code"]) == (400, 11102)
+    assert answer["status"]["details"].startswith("ids:")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from sidecar.data import (
     Concept,
@@ -24,10 +24,9 @@ from sidecar.store.database import Database, sqlite_url
 from sidecar.store.inputs import (
     Content,
     StoredInput,
-    count_inputs,
     delete_inputs,
     get_input,
-    insert_many,
+    insert_inputs,
     list_inputs,
     read_content,
 )
@@ -69,15 +68,21 @@ DATAS = {
 @pytest.mark.parametrize("data", DATAS.values(), ids=DATAS.keys())
 async def test_an_input_comes_back_as_it_was(database: Database, data: Data) -> None:
     given = stored("one", data, dataset_ids=("d", "e"), collector="w", caller="alice", model="m", version="1")
-    assert await database.write(lambda c: insert_many(c, [given])) == set()
+    assert await database.write(lambda c: put(c, [given])) == set()
     found = await database.read(lambda c: get_input(c, "me", "app", "one"))
     assert found is not None
     assert found.data == data
     assert found._replace(media_type="", content_bytes=0) == given
 
 
+def put(connection: Connection, inputs: Sequence[StoredInput]) -> set[str]:
+    """Insert them; gives the ids that were there already."""
+    are_new = insert_inputs(connection, inputs)
+    return {each.id for each, is_new in zip(inputs, are_new, strict=True) if not is_new}
+
+
 async def test_media_content_stands_apart_from_the_json(database: Database) -> None:
-    await database.write(lambda c: insert_many(c, [stored("one", DATAS["image"]), stored("two")]))
+    await database.write(lambda c: put(c, [stored("one", DATAS["image"]), stored("two")]))
     table = table_of(InputRow)
     row = await database.read(lambda c: c.execute(select(table).where(table.c.id == "one")).one())
     assert row.content == PNG
@@ -88,11 +93,11 @@ async def test_media_content_stands_apart_from_the_json(database: Database) -> N
 
 
 async def test_ids_that_were_there_are_told_and_left_alone(database: Database) -> None:
-    await database.write(lambda c: insert_many(c, [stored("a"), stored("b")]))
+    await database.write(lambda c: put(c, [stored("a"), stored("b")]))
     again = [stored("b", Data(text=Text("other"))), stored("c"), stored("c")]
-    assert await database.write(lambda c: insert_many(c, again)) == {"b", "c"}
+    assert await database.write(lambda c: put(c, again)) == {"b", "c"}
     elsewhere = stored("b")._replace(app_id="other")
-    assert await database.write(lambda c: insert_many(c, [elsewhere])) == set()
+    assert await database.write(lambda c: put(c, [elsewhere])) == set()
     found = await database.read(lambda c: get_input(c, "me", "app", "b"))
     assert found is not None
     assert found.data == Data(text=Text("t"))
@@ -100,7 +105,7 @@ async def test_ids_that_were_there_are_told_and_left_alone(database: Database) -
 
 async def test_pages_newest_first_without_content(database: Database) -> None:
     listed = [stored(f"i{n}", DATAS["image"], float(n // 2), collector="w" if n % 2 else "") for n in range(5)]
-    await database.write(lambda c: insert_many(c, [*listed, stored("x")._replace(user_id="you")]))
+    await database.write(lambda c: put(c, [*listed, stored("x")._replace(user_id="you")]))
     first = await database.read(lambda c: list_inputs(c, "me", "app", per_page=2))
     second = await database.read(lambda c: list_inputs(c, "me", "app", page=2, per_page=2))
     assert [each.id for each in first + second] == ["i4", "i3", "i2", "i1"]
@@ -115,8 +120,8 @@ async def test_pages_newest_first_without_content(database: Database) -> None:
 
 
 async def test_deleted_is_gone(database: Database) -> None:
-    await database.write(lambda c: insert_many(c, [stored("a"), stored("b"), stored("c", collector="w")]))
+    await database.write(lambda c: put(c, [stored("a"), stored("b"), stored("c", collector="w")]))
     assert await database.write(lambda c: delete_inputs(c, "me", "app", ["a", "none"])) == 1
     assert await database.write(lambda c: delete_inputs(c, "you", "app", ["b"])) == 0
-    assert await database.read(lambda c: count_inputs(c, "me", "app")) == 2
-    assert await database.read(lambda c: count_inputs(c, "me", "app", collector="w")) == 1
+    assert await database.read(lambda c: len(list_inputs(c, "me", "app"))) == 2
+    assert await database.read(lambda c: len(list_inputs(c, "me", "app", collector="w"))) == 1

@@ -97,11 +97,6 @@ def _reasons(counts: object) -> str:
     return ", ".join(f"{name} {count_of(count):,}" for name, count in counts.items() if count_of(count))
 
 
-def is_accounted(ledger: Ledger) -> bool:
-    """True if both sums hold."""
-    return exchanges(ledger).holds and jobs(ledger).holds
-
-
 def is_settled(ledger: Ledger, sent: int) -> bool:
     """True if all of `sent` calls were seen, nothing is on its way, and both sums hold."""
     return not set(faults(ledger, sent)) - {NOTHING_DELIVERED}
