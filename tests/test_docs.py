@@ -12,6 +12,7 @@ import yaml
 
 from sidecar import settings
 from sidecar.cli import main
+from sidecar.delivery.registry import check_options
 from sidecar.policy.wire import read_collector
 from sidecar.policy.workflow_wire import read_workflow
 from sidecar.workflow.graph import compile_workflow
@@ -45,7 +46,10 @@ def test_the_policies_shown_can_be_loaded_together() -> None:
     collectors = [read_collector(document["collector"]) for document in policies if "collector" in document]
     for workflow in workflows:
         compile_workflow(workflow, set())
-    assert {collector.pre_queue_workflow_id for collector in collectors} == {workflow.id for workflow in workflows}
+    for collector in collectors:
+        check_options(collector.destination)
+    named = {collector.pre_queue_workflow_id for collector in collectors} - {""}
+    assert named == {workflow.id for workflow in workflows}
 
 
 def test_the_options_shown_are_options(capsys: pytest.CaptureFixture[str]) -> None:

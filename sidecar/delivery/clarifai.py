@@ -49,7 +49,7 @@ def _check_key_id(reference: str) -> str:
 
 
 class ClarifaiOptions(BaseModel):
-    """The options of `destination: {kind: clarifai}`."""
+    """The options of `destination: {clarifai: {…}}`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
