@@ -12,20 +12,9 @@ import aiohttp
 import pytest
 from support.clarifai_app import clarifai_fake, plain
 from support.model_app import SURE, UNSURE, ModelApp, model_app
+from support.policies import BELOW_60
 from support.product import Product, assert_sums_hold
 
-BELOW_60 = """
-workflow:
-  id: below-60
-  nodes:
-    - id: unsure
-      model:
-        model_id: unsure
-        model_type_id: concept-thresholder
-        output_info:
-          params: {concept_threshold_type: LESS_THAN, require: all}
-          data: {concepts: [{id: "*", value: 0.6}]}
-"""
 DISAGREE = """
 workflow:
   id: disagree

@@ -11,24 +11,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from support.policies import BELOW_60
 from support.product import Product, assert_sums_hold
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-COLLECTOR = "collector: {{id: kept, source: {source}, pre_queue_workflow_id: unsure}}"
-UNSURE = """
-workflow:
-  id: unsure
-  nodes:
-    - id: unsure
-      model:
-        model_id: unsure
-        model_type_id: concept-thresholder
-        output_info:
-          params: {concept_threshold_type: LESS_THAN_OR_EQUAL, require: all}
-          data: {concepts: [{id: "*", value: 0.6}]}
-"""
+COLLECTOR = "collector: {{id: kept, source: {source}, pre_queue_workflow_id: below-60}}"
 
 
 async def openinference(request: web.Request) -> web.Response:
@@ -85,7 +74,7 @@ async def test_openinference_splits_the_batch_and_matches_the_version_of_the_ans
 ) -> None:
     product = Product(tmp_path, upstream)
     product.policy("collector", COLLECTOR.format(source='{model: iris, version: "3"}'))
-    product.policy("workflow", UNSURE)
+    product.policy("workflow", BELOW_60)
     tensor = {"name": "x", "shape": [3, 2], "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}
     async with product:
         inputs, ledger = await collected(product, "/v2/models/iris/infer", {"inputs": [tensor]})
@@ -97,7 +86,7 @@ async def test_openinference_splits_the_batch_and_matches_the_version_of_the_ans
 async def test_clarifai_keeps_the_image_of_the_request_and_not_the_echo(tmp_path: Path, upstream: str) -> None:
     product = Product(tmp_path, upstream)
     product.policy("collector", COLLECTOR.format(source="{model: food, version: abc, user: u, app: a}"))
-    product.policy("workflow", UNSURE)
+    product.policy("workflow", BELOW_60)
     image = {"data": {"image": {"base64": base64.b64encode(PNG).decode()}}}
     async with product:
         inputs, ledger = await collected(product, "/v2/users/u/apps/a/models/food/outputs", {"inputs": [image, image]})
@@ -127,7 +116,7 @@ async def test_the_caller_is_named_by_header_by_key_or_not_at_all(
     keys.write_text(f'keys: {{alice: ["sha256:{hashlib.sha256(b"alice-secret").hexdigest()}"]}}')
     product = Product(tmp_path, upstream, keys=str(keys))
     product.policy("collector", COLLECTOR.format(source=f'{{model: m, version: "1", caller: {caller}}}'))
-    product.policy("workflow", UNSURE)
+    product.policy("workflow", BELOW_60)
     async with product:
         (kept,), _ = await collected(product, "/v1/models/m/versions/1:predict", {"instances": ["hello"]}, **headers)
     assert kept["caller"] == caller

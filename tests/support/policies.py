@@ -1,4 +1,4 @@
-"""Collectors and workflows as values, for tests that start below the files."""
+"""Collectors and workflows as values, for tests that start below the files, and as the text of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from typing import Any
 
 from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Node, NodeModel, Source, Workflow
 from sidecar.pipeline.plan import Plan, make_plan
+
+BELOW_60 = """
+workflow:
+  id: below-60
+  nodes:
+    - id: unsure
+      model:
+        model_id: unsure
+        model_type_id: concept-thresholder
+        output_info:
+          params: {concept_threshold_type: LESS_THAN, require: all}
+          data: {concepts: [{id: "*", value: 0.6}]}
+"""
 
 
 def collector(name: str = "kept", model: str = "digits", **fields: Any) -> Collector:
