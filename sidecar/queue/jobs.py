@@ -70,6 +70,7 @@ class JobQueue:
                 key = (job.collector, State.DROPPED.value, reason)
                 verdicts[key] = verdicts.get(key, 0) + 1
             self._owe(verdicts)
+            self.wake.set()  # whoever leases next writes what is owed, also when no more is recorded
         else:
             self._wake_for(queued)
         for (collector, verdict, reason), count in verdicts.items():
@@ -84,11 +85,6 @@ class JobQueue:
     def owes(self) -> bool:
         """True while counts stand in memory because the storage failed."""
         return bool(self._owed)
-
-    async def flush(self) -> None:
-        """Write the counts that are owed, if any."""
-        if self._owed:
-            await self._write("flush", lambda connection: None)
 
     async def void_leases(self) -> int:
         """At start: take back what an engine that is gone had leased; gives how many jobs came back.

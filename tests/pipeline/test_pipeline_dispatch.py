@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from support.clock import FakeClock
 from support.dispatch_room import DISAGREE, RETRY_FOR_SECONDS, Room, job, nothing_pending, open_room
+from support.faults import rename
 from support.policies import collector, plan
 
 from sidecar.data import Concept, Data, Text, to_wire
@@ -130,3 +132,15 @@ async def test_what_is_cut_at_the_stop_is_there_at_the_next_start(
     successor = JobQueue(database, clock, events, owner="next")
     assert await successor.void_leases() == 1
     assert [each.exchange_id for each in await successor.lease(10, 60)] == [f"{1:032x}"]
+
+
+async def test_counts_that_the_storage_refused_are_written_though_nothing_more_is_recorded(room: Room) -> None:
+    await asyncio.sleep(0)  # dispatch begins to look for jobs; each thread of the database serves it before us
+    await room.database.write(lambda _connection: None)
+    await room.database.read(lambda _connection: None)
+    await rename(room.database, "job", "gone")
+    assert not await room.jobs.record([job(1)], {})
+    await rename(room.database, "gone", "job")
+    await asyncio.wait_for(room.jobs.paid(), 20)
+    ledger = await room.until(lambda ledger: ledger.total.dropped == 1)
+    assert ledger.to_json()["reasons"]["dropped"] == {"store_failed": 1}

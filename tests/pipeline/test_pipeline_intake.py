@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from support.faults import rename
 from support.policies import below, collector, node, plan
 
 from sidecar.capture.arrival import ArrivalReader, decode_arrival
@@ -279,13 +280,9 @@ async def test_no_receipt_is_given_while_the_counts_wait_for_the_disk(room: Room
     assert room.receipts.total() == 0
     assert room.jobs.owes
     await rename(room.database, "gone", "job")
-    await room.jobs.flush()
+    await room.jobs.retry_dead([])  # any write pays
     await room.receipts.first.wait()
     assert room.receipts == {"taken": 1}
     ledger = await read_ledger(room.database)
     assert ledger.reasons["dropped"] == {"store_failed": 2}
     await intake.stop()
-
-
-async def rename(database: Database, old: str, new: str) -> None:
-    await database.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}"))
