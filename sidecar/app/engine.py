@@ -22,15 +22,8 @@ from sidecar import ui
 from sidecar.admin.app import build_app
 from sidecar.admin.metrics import render
 from sidecar.admin.parts import Parts
-from sidecar.app.life import (
-    alone_on,
-    be_killed_first,
-    end_with_the_relay,
-    leave_room_for_the_relay,
-    spare_the_collector,
-)
-from sidecar.app.loop import run_loop
-from sidecar.app.sites import listen
+from sidecar.app.life import alone_on, be_killed_first, end_with_the_relay, leave_room_for_the_relay
+from sidecar.app.loop import run_loop, spare_the_collector
 from sidecar.capture.arrival import ArrivalReader, decode_arrival
 from sidecar.capture.caller import Callers, read_keys
 from sidecar.capture.keyed_queue import KeyedQueue
@@ -41,6 +34,7 @@ from sidecar.errors import ConfigurationError, Problem, TransientError
 from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.kit.clock import SystemClock
+from sidecar.kit.sites import listen
 from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
 from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges

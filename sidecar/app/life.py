@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import resource
 import sys
@@ -52,12 +51,6 @@ def leave_room_for_the_relay(relay_memory_bytes: int, limit_file: Path = CONTAIN
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     with contextlib.suppress(OSError, ValueError):  # a lower one is set already
         resource.setrlimit(resource.RLIMIT_DATA, (max(most, LEAST_BYTES), hard))
-
-
-def spare_the_collector() -> None:
-    """Exchanges hold no circles: walk what start-up made never, and the young less often (measured: 10 %)."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import resource
 import signal
@@ -17,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
-from sidecar.app.loop import run_loop
+from sidecar.app.loop import run_loop, spare_the_collector
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit import logs
@@ -128,9 +127,7 @@ class _Process:
                 parts.push_async_callback(self._probes.stop)
             self._tasks.start(self._engine.run(), "engine")
             self._listen_to_signals()
-            # what start-up made stays, and little else is a circle: the collector need not walk it while traffic waits
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 100)
+            spare_the_collector()
             yield self
 
     def _listen_to_signals(self) -> None:

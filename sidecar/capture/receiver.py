@@ -57,7 +57,7 @@ class Receiver:
         self._read = read
         self._metrics = metrics
         self._events = events
-        self._index: Index | None = None
+        self._index_text = ""
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._tasks = Tasks(events.task_failed)
@@ -71,15 +71,15 @@ class Receiver:
 
     async def start(self, listening: socket.socket, index: Index) -> None:
         """Serve on `listening`; every relay is first told `index`, what any active collector could want."""
-        self._index = index
+        self._index_text = frame.encode_index(index)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: Connection(self), sock=listening)
 
     def publish(self, index: Index) -> None:
         """Tell every relay what is wanted from now on."""
-        self._index = index
+        self._index_text = frame.encode_index(index)
         for connection in self._connections:
-            connection.send_text(Kind.INDEX, frame.encode_index(index))
+            connection.send_text(Kind.INDEX, self._index_text)
 
     async def counts(self) -> dict[str, int]:
         """The sum of what the relays have counted since their start, asked just now; `relays` is how many answered.
@@ -108,8 +108,7 @@ class Receiver:
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._none_connected.clear()
-        if self._index is not None:
-            connection.send_text(Kind.INDEX, frame.encode_index(self._index))
+        connection.send_text(Kind.INDEX, self._index_text)
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

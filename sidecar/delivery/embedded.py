@@ -26,7 +26,7 @@ def _check_id(name: str) -> str:
 
 
 class EmbeddedOptions(BaseModel):
-    """The options of `destination: {kind: app}`; a blank user or app means the collector's own."""
+    """The options of `destination: {app: {…}}`; a blank user or app means the collector's own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

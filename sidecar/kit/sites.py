@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.settings import Address
+from sidecar.kit.addresses import Address
 
 
-async def listen(runner: web.AppRunner, address: Address) -> str:
+async def listen(runner: web.BaseRunner, address: Address) -> str:
     """Start serving `runner` at `address`; gives the bound address as people write it. Raises OSError."""
     if address.path:
         await web.UnixSite(runner, address.path).start()

@@ -83,6 +83,7 @@ class UnblockedStream(io.TextIOWrapper):
 
     def __init__(self, descriptor: int, limit_bytes: int = LIMIT_BYTES) -> None:
         self._outlet = _Outlet(descriptor, limit_bytes)
+        # the type asks for a buffer; `write_through` makes any raw end do, as one that takes all it is given
         super().__init__(self._outlet, encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[arg-type]
 
     def end(self) -> None:

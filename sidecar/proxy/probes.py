@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from sidecar.kit.sites import listen
 from sidecar.settings import Address
 
 METRICS_TYPE = "text/plain"
@@ -32,17 +33,9 @@ class Probes:
         self._runner = web.ServerRunner(web.Server(self._answer))
 
     async def start(self, address: Address) -> None:
+        """Listen. Raises OSError."""
         await self._runner.setup()
-        site: web.BaseSite = (
-            web.UnixSite(self._runner, address.path)
-            if address.path
-            else web.TCPSite(self._runner, address.host, address.port)
-        )
-        await site.start()
-
-    @property
-    def addresses(self) -> list[object]:
-        return list(self._runner.addresses)
+        await listen(self._runner, address)
 
     async def stop(self) -> None:
         """Safe twice."""
