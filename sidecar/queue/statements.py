@@ -51,7 +51,11 @@ def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]
         JOB.c.id.in_(ids), JOB.c.state == State.LEASED.value, JOB.c.leased_by == owner
     )
     leases = {row.id: row.leased_until for row in connection.execute(mine.with_for_update())}
-    standing = [s for s in settlements if leases.pop(s.job.id, None) == s.job.leased_until]
+    standing = []
+    for settlement in settlements:
+        if leases.get(settlement.job.id) == settlement.job.leased_until:
+            del leases[settlement.job.id]  # the first that stands decides; one of an older lease takes nothing from it
+            standing.append(settlement)
     _end(connection, [s for s in standing if _next(s).is_ended])
     _keep(connection, [s for s in standing if not _next(s).is_ended])
     return standing

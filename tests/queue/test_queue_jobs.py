@@ -231,3 +231,14 @@ async def test_a_busy_collectors_jobs_are_left_for_later(queue: JobQueue, clock:
     assert await queue.next_due() == clock.now()
     assert await queue.next_due(Passed(["slow"])) == clock.now() + 60
     assert [job.collector for job in await queue.lease(9, 60)] == ["slow"]
+
+
+async def test_a_settlement_of_an_older_lease_takes_nothing_from_the_one_that_stands(
+    queue: JobQueue, database: Database, clock: FakeClock
+) -> None:
+    await queue.record([new_job(1)], {})
+    older = await lease_one(queue)
+    clock.advance(61)
+    standing = await lease_one(queue)
+    await queue.settle([Settlement(older, Rejected("late")), Settlement(standing, Filtered())])
+    assert (await read_ledger(database)).total == Sums(matched=1, filtered=1)
