@@ -1,0 +1,1 @@
+"""What a collector must never keep: its rules, found in data and taken out. Pure."""
