@@ -36,8 +36,16 @@ class FrameError(PermanentError):
 
 PREFIX = struct.Struct("!BI")
 _EXCHANGE = struct.Struct("!16sddBIIII")
-_HAS_RESPONSE = 1
-_RESPONSE_IS_WHOLE = 2
+_PREFIXED_EXCHANGE = struct.Struct(PREFIX.format + _EXCHANGE.format.removeprefix("!"))
+EXCHANGE_PREFIX_BYTES = _PREFIXED_EXCHANGE.size
+"""What stands before the bytes of both messages."""
+HAS_RESPONSE = 1
+RESPONSE_IS_WHOLE = 2
+Record = tuple[bytes, float, float, int, int, int, int, int, tuple[bytes, ...]]
+"""An exchange that has ended, before it is framed; a bare tuple, as the relay makes one for each. Its id; when its
+request's head was read and when its answer ended, in seconds of one monotonic clock; `HAS_RESPONSE` and
+`RESPONSE_IS_WHOLE`, added; the lengths in bytes of the request's head and body and of the answer's; all their bytes, in
+pieces."""
 MAX_FRAME_BYTES = 2**31
 SLICE_RULES = 200
 """Rules of an index that are read in one go: under a millisecond."""
@@ -53,64 +61,77 @@ def encode_text(kind: Kind, text: str) -> bytes:
     return PREFIX.pack(kind, len(payload)) + payload
 
 
-def exchange_prefix(
-    exchange_id: bytes,
-    started_at: float,
-    latency_seconds: float,
-    request_head: int,
-    request_body: int,
-    response_head: int,
-    response_body: int,
-    *,
-    has_response: bool = True,
-    response_is_whole: bool = True,
-) -> bytes:
-    """What stands before the bytes of both messages; the four lengths are in bytes."""
-    flags = (_HAS_RESPONSE if has_response else 0) | (_RESPONSE_IS_WHOLE if response_is_whole else 0)
-    length = _EXCHANGE.size + request_head + request_body + response_head + response_body
-    return PREFIX.pack(Kind.EXCHANGE, length) + _EXCHANGE.pack(
-        exchange_id, started_at, latency_seconds, flags, request_head, request_body, response_head, response_body
-    )
+def exchange_frames(records: Iterable[Record], epoch: float) -> list[bytes]:
+    """The frames of `records`, as buffers to be written one after the other; bodies are not copied.
+
+    `epoch` is what to add to their clock's readings to get seconds since the epoch.
+    """
+    pack, head_bytes, kind = _PREFIXED_EXCHANGE.pack, _EXCHANGE.size, int(Kind.EXCHANGE)
+    buffers: list[bytes] = []
+    for exchange_id, began_at, ended_at, flags, a, b, c, d, pieces in records:
+        length = head_bytes + a + b + c + d
+        buffers.append(pack(kind, length, exchange_id, began_at + epoch, ended_at - began_at, flags, a, b, c, d))
+        buffers += pieces
+    return buffers
 
 
-def decode_exchange(payload: bytes) -> Exchange:
-    """The exchange in an EXCHANGE frame's payload. Raises FrameError when the lengths do not add up."""
+Parts = tuple[bytes, float, float, int, bytes, bytes, bytes, bytes]
+"""An exchange as it came: its id, when it started, its latency, its flags, the heads and bodies of both."""
+
+
+def cut_exchange(payload: bytes) -> Parts:
+    """The parts of an EXCHANGE frame's payload. Raises FrameError when the lengths do not add up."""
     if len(payload) < _EXCHANGE.size:
         raise FrameError(f"an exchange frame of {len(payload)} bytes is shorter than its head")
     exchange_id, started_at, latency, flags, a, b, c, d = _EXCHANGE.unpack_from(payload)
     start = _EXCHANGE.size
     if start + a + b + c + d != len(payload):
         raise FrameError("the lengths in an exchange frame do not add up to its size")
-    ends = (start + a, start + a + b, start + a + b + c)
-    request = Message(payload[start : ends[0]], payload[ends[0] : ends[1]])
-    response = Message(payload[ends[1] : ends[2]], payload[ends[2] :]) if flags & _HAS_RESPONSE else None
-    return Exchange(exchange_id, started_at, latency, request, response, bool(flags & _RESPONSE_IS_WHOLE))
+    b += a + start
+    c += b
+    a += start
+    return exchange_id, started_at, latency, flags, payload[start:a], payload[a:b], payload[b:c], payload[c:]
+
+
+def decode_exchange(payload: bytes) -> Exchange:
+    """The exchange in an EXCHANGE frame's payload. Raises FrameError when the lengths do not add up."""
+    exchange_id, started_at, latency, flags, *heads_and_bodies = cut_exchange(payload)
+    request, response = Message(*heads_and_bodies[:2]), Message(*heads_and_bodies[2:])
+    answer = response if flags & HAS_RESPONSE else None
+    return Exchange(exchange_id, started_at, latency, request, answer, bool(flags & RESPONSE_IS_WHOLE))
 
 
 class FrameReader:
     """Cuts a byte stream into frames, however it arrives."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = bytearray()
+        self._needed = 0
+        """Bytes that the rest must have before there is anything to cut."""
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Add `data` and give each (kind, payload) that is now whole. Raises FrameError on an absurd length."""
-        buffer = self._buffer
-        buffer += data
-        start = 0
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        start, size, self._needed = 0, len(data), PREFIX.size
         try:
-            while len(buffer) - start >= PREFIX.size:
-                kind, length = PREFIX.unpack_from(buffer, start)
+            while size - start >= PREFIX.size:
+                kind, length = PREFIX.unpack_from(data, start)
                 if length > MAX_FRAME_BYTES:
                     raise FrameError(f"a frame claims {length} bytes, the limit is {MAX_FRAME_BYTES}")
                 end = start + PREFIX.size + length
-                if len(buffer) < end:
+                if size < end:
+                    self._needed = end - start
                     break
-                payload = bytes(memoryview(buffer)[start + PREFIX.size : end])
+                payload = data[start + PREFIX.size : end]
                 start = end
                 yield kind, payload
         finally:
-            del buffer[:start]
+            self._rest += data[start:]
 
 
 def encode_counts(counts: Mapping[str, int]) -> str:
@@ -137,37 +158,32 @@ class Want:
     """Fraction of exchanges, in (0, 1]."""
 
 
+Rules = dict[str, dict[str | None, dict[str | None, float]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """All that any active collector could want, compact: model → version → caller → the largest sampled fraction.
 
-    The blank version and the blank caller mean any. Looking up costs the same however many collectors there are.
+    The blank version and the blank caller mean any. Under None stands the largest of all versions, or of all callers:
+    what counts while it is not known which. So looking up costs the same however many collectors there are.
     """
 
-    models: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str | None, Mapping[str | None, float]]] = field(default_factory=dict)
 
     def fraction(self, model: str, version: str | None, caller: str | None) -> float:
         """The fraction of such exchanges that is wanted; 0 means surely not. None means not known yet."""
         versions = self.models.get(model)
         if versions is None:
             return 0.0
-        if version is None:
-            return max(_of_caller(callers, caller) for callers in versions.values())
-        best = 0.0
-        for name in (version, ""):
-            callers = versions.get(name)
-            if callers is not None:
-                best = max(best, _of_caller(callers, caller))
-        return best
+        found = _of_caller(versions.get(version), caller)
+        return found if version is None else max(found, _of_caller(versions.get(""), caller))
 
 
-def _of_caller(callers: Mapping[str, float], caller: str | None) -> float:
-    if caller is None:
-        return max(callers.values())
+def _of_caller(callers: Mapping[str | None, float] | None, caller: str | None) -> float:
+    if callers is None:
+        return 0.0
     return max(callers.get(caller, 0.0), callers.get("", 0.0))
-
-
-Rules = dict[str, dict[str, dict[str, float]]]
 
 
 def build_index(wants: Iterable[Want]) -> Index:
@@ -178,8 +194,11 @@ def build_index(wants: Iterable[Want]) -> Index:
 
 
 def _add_rule(models: Rules, want: Want) -> None:
-    callers = models.setdefault(want.model, {}).setdefault(want.version, {})
-    callers[want.caller] = max(callers.get(want.caller, 0.0), want.sample)
+    versions = models.setdefault(want.model, {})
+    for version in (want.version, None):
+        callers = versions.setdefault(version, {})
+        for caller in (want.caller, None):
+            callers[caller] = max(callers.get(caller, 0.0), want.sample)
 
 
 def encode_index(index: Index) -> str:
@@ -188,7 +207,9 @@ def encode_index(index: Index) -> str:
         "\t".join((quote(model, ""), quote(version, ""), quote(caller, ""), repr(fraction)))
         for model, versions in index.models.items()
         for version, callers in versions.items()
+        if version is not None
         for caller, fraction in callers.items()
+        if caller is not None
     )
 
 

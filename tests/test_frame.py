@@ -26,15 +26,10 @@ wants = st.builds(Want, names, names, names, st.floats(0.001, 1))
 
 def framed(exchange: Exchange) -> bytes:
     response = exchange.response or Message(b"", b"")
-    head = frame.exchange_prefix(
-        exchange.id,
-        exchange.started_at,
-        exchange.latency_seconds,
-        *(len(part) for part in (*exchange.request, *response)),
-        has_response=exchange.response is not None,
-        response_is_whole=exchange.response_is_whole,
-    )
-    return b"".join((head, *exchange.request, *response))
+    a, b, c, d = (len(part) for part in (*exchange.request, *response))
+    flags = frame.HAS_RESPONSE * (exchange.response is not None) + frame.RESPONSE_IS_WHOLE * exchange.response_is_whole
+    record = (exchange.id, 0.0, exchange.latency_seconds, flags, a, b, c, d, (*exchange.request, *response))
+    return b"".join(frame.exchange_frames([record], exchange.started_at))
 
 
 @given(st.lists(exchanges, max_size=5), st.lists(st.integers(1, 50), min_size=1, max_size=40))

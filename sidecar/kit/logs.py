@@ -1,15 +1,39 @@
-"""structlog, set up once: JSON lines to stderr in a container, coloured lines at a terminal."""
+"""structlog, set up once: JSON lines to stderr in a container, coloured lines at a terminal.
+
+Also the one place that imports it: it takes rich along where it finds it, to show the local values of a traceback. We
+never do, as there are secrets among them, and it would be 3 MiB of every process.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import TextIO
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TextIO, cast
 
-import structlog
+
+@contextlib.contextmanager
+def _as_if_missing(name: str) -> Iterator[None]:
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    if name in modules:
+        yield
+        return
+    modules[name] = None
+    try:
+        yield
+    finally:
+        del modules[name]
 
 
-def configure(level: str = "info", stream: TextIO | None = None, *, process: str = "") -> structlog.stdlib.BoundLogger:
+with _as_if_missing("rich"):
+    import structlog
+
+Logger = structlog.stdlib.BoundLogger
+
+
+def configure(level: str = "info", stream: TextIO | None = None, *, process: str = "") -> Logger:
     """Set up logging for this process and return its logger, bound to `process`."""
     stream = stream or sys.stderr
     is_terminal = stream.isatty()
@@ -32,5 +56,5 @@ def configure(level: str = "info", stream: TextIO | None = None, *, process: str
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+    logger: Logger = structlog.get_logger()
     return logger.bind(process=process) if process else logger

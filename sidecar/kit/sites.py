@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiohttp import web
 
 from sidecar.kit.addresses import Address
@@ -15,3 +17,8 @@ async def listen(runner: web.BaseRunner, address: Address) -> str:
     await web.TCPSite(runner, address.host, address.port).start()
     host, port = runner.addresses[0][:2]
     return str(Address(host, port))
+
+
+def open_to_all(path: str) -> None:
+    """Let every user connect to the Unix socket `path`: who may come near it is told by its folder."""
+    Path(path).chmod(0o666)

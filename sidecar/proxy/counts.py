@@ -6,6 +6,10 @@ head has been read; it is *open* until it is resolved, here or by the engine's r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from sidecar.frame import FrameError
+
 LOST = (
     "queue_full",
     "engine_away",
@@ -35,6 +39,7 @@ class Counts:
         "outstanding",
         "seen",
         "taken",
+        "tls_refused",
         "uncaptured",
         "unwanted",
         "upstream_refused",
@@ -44,6 +49,7 @@ class Counts:
         self.seen = self.unwanted = self.taken = 0
         self.copying = self.outstanding = 0
         self.connections_open = self.connections_total = self.upstream_refused = 0
+        self.tls_refused = 0
         self.bytes_in = self.bytes_out = 0
         self.lost = dict.fromkeys(LOST, 0)
         self.uncaptured = dict.fromkeys(UNCAPTURED, 0)
@@ -56,6 +62,26 @@ class Counts:
     def lose(self, reason: str, count: int = 1) -> None:
         self.lost[reason] = self.lost.get(reason, 0) + count
 
+    def receive(self, receipts: Mapping[str, int]) -> None:
+        """The engine's receipts for exchanges that were outstanding. Raises FrameError when they cannot be."""
+        total = sum(receipts.values())
+        if total > self.outstanding or min(receipts.values(), default=0) < 0:
+            raise FrameError(f"the engine gave {total} receipts for {self.outstanding} exchanges")
+        for name, count in receipts.items():
+            self._receive(name, count)
+
+    def _receive(self, name: str, count: int) -> None:
+        kind, dot, reason = name.partition(".")
+        if name == "taken":
+            self.taken += count
+        elif name == "unwanted":
+            self.unwanted += count
+        elif kind == "lost" and dot:
+            self.lose(reason, count)
+        else:
+            raise FrameError(f"the engine gave a receipt named {name!r}")
+        self.outstanding -= count
+
     def as_dict(self) -> dict[str, int]:
         """Every counter under its name; `lost.reason` and `uncaptured.reason` for each reason."""
         counts = {
@@ -66,6 +92,7 @@ class Counts:
             "connections_open": self.connections_open,
             "connections_total": self.connections_total,
             "upstream_refused": self.upstream_refused,
+            "tls_refused": self.tls_refused,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
         }

@@ -1,7 +1,8 @@
 """The socket on which an engine is reached: listened on by the relay, accepted from by whichever engine lives.
 
 The listening end belongs to the relay's process and is handed to each engine as an inherited descriptor. So connecting
-succeeds while the relay lives, and what is sent while no engine does waits in the kernel.
+succeeds while the relay lives, and what is sent while no engine does waits in the kernel. Where the system allows it
+the socket is held by a handle besides its path, and is reached also when somebody has deleted the folder it stood in.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import hashlib
 import os
 import socket
 import stat
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.errors import ConfigurationError, Problem
@@ -19,6 +22,7 @@ from sidecar.errors import ConfigurationError, Problem
 NAME = "engine.sock"
 LONGEST_PATH_BYTES = 100
 """Below every system's limit for a Unix socket's path (108 on Linux, 104 on macOS)."""
+NO_HANDLE = -1
 _BACKLOG = 64
 
 
@@ -46,6 +50,41 @@ def listen_for_engine(data: Path) -> socket.socket:
         return _listen(path)
     except OSError as error:
         raise ConfigurationError(Problem(f"cannot listen at {path}: {error}", field="--data")) from error
+
+
+@contextlib.contextmanager
+def held_engine_socket(data: Path) -> Iterator[tuple[socket.socket, int]]:
+    """`listen_for_engine(data)` while this lasts, with a handle for `way_to_engine`; nothing is left of it.
+
+    Raises ConfigurationError when the place cannot be used.
+    """
+    with contextlib.closing(listen_for_engine(data)) as listening:
+        handle = _handle_of(engine_socket_path(data))
+        try:
+            yield listening, handle
+        finally:
+            if handle != NO_HANDLE:
+                os.close(handle)
+            forget_engine_socket(data)
+
+
+def _handle_of(path: Path) -> int:
+    """A descriptor that means the file at `path`, whatever becomes of the path."""
+    if sys.platform != "linux":
+        return NO_HANDLE
+    try:
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return NO_HANDLE
+    if Path(f"/proc/self/fd/{handle}").exists():
+        return handle
+    os.close(handle)  # a system without /proc
+    return NO_HANDLE
+
+
+def way_to_engine(data: Path, handle: int) -> Path:
+    """Where this process, which has or inherited `handle`, connects to the engine of the data folder `data`."""
+    return engine_socket_path(data) if handle == NO_HANDLE else Path(f"/proc/self/fd/{handle}")
 
 
 def forget_engine_socket(data: Path) -> None:

@@ -11,13 +11,18 @@ import re
 LINE_END = b"\r\n"
 BLANK_LINE = b"\r\n\r\n"
 
-_LENGTH = b"\r\ncontent-length"
-_ENCODING = b"\r\ntransfer-encoding"
-_LONGEST_LENGTH_DIGITS = 15
+_LENGTH = b"\r\ncontent-length:"
+_ENCODING = b"\r\ntransfer-encoding:"
+_PLAIN_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+([0-9]{1,15})[ \t]*+\r\n")
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9a-z]++"
-_REQUEST_LINE = re.compile(_TOKEN + rb" [!-~\x80-\xff]++ http/1\.[01]\r\n")
-_STATUS_LINE = re.compile(rb"http/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*+)?\r\n")
-_FIELDS = re.compile(rb"\r\n(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n")
+_FIELD_LINES = rb"\r\n(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+\r\n"
+_REQUEST_START = _TOKEN + rb" [!-~\x80-\xff]++ http/1\.[01]"
+_STATUS_START = rb"http/1\.[01] [1-9][0-9][0-9](?: [\t -~\x80-\xff]*+)?"
+_REQUEST_LINE = re.compile(_REQUEST_START + rb"\r\n")
+_STATUS_LINE = re.compile(_STATUS_START + rb"\r\n")
+_FIELDS = re.compile(_FIELD_LINES)
+_REQUEST = re.compile(_REQUEST_START + _FIELD_LINES)
+_RESPONSE = re.compile(_STATUS_START + _FIELD_LINES)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 _UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 _STATUS_WITHOUT_BODY = (b"204", b"304")
@@ -50,23 +55,35 @@ def response_length(head: bytes) -> int | None:
     return _only_length(head)
 
 
+def plain_request_length(head: bytes) -> int | None:
+    """The body's length if nothing but this head decides it, however servers read; None where anything is odd, and of
+    HEAD and CONNECT, whose answers are. `head` ends with its first blank line."""
+    length = request_length(head)
+    if length is None or head.startswith((b"head ", b"connect ")) or _REQUEST.match(head) is None:
+        return None
+    return length
+
+
+def plain_response_length(head: bytes) -> int | None:
+    """Likewise for the answer to anything but HEAD."""
+    length = response_length(head)
+    return None if length is None or _RESPONSE.match(head) is None else length
+
+
 def _only_length(head: bytes) -> int | None:
-    at = head.find(_LENGTH)
-    if at < 0 or _ENCODING in head:
+    if _ENCODING in head or head.count(_LENGTH) != 1:
         return None
-    colon = at + len(_LENGTH)
-    if head[colon : colon + 1] != b":" or head.find(_LENGTH, colon) >= 0:
-        return None
-    digits = head[colon + 1 : head.find(LINE_END, colon)].strip(b" \t")
-    return int(digits) if digits.isdigit() and len(digits) <= _LONGEST_LENGTH_DIGITS else None
+    found = _PLAIN_LENGTH.search(head)
+    return None if found is None else int(found[1])
 
 
 def has_odd_encoding(head: bytes) -> bool:
     """True for a transfer encoding other than one plain `chunked`, and for any of HTTP/1.0, which knows none."""
-    if _ENCODING not in head:
+    fields = head.count(_ENCODING)
+    if not fields:
         return False
     is_old = b"http/1.0" in head[: head.find(LINE_END)]
-    return is_old or head.count(_ENCODING) > 1 or _CHUNKED.search(head) is None
+    return is_old or fields > 1 or _CHUNKED.search(head) is None
 
 
 def ends_with_the_connection(head: bytes) -> bool:
@@ -74,6 +91,7 @@ def ends_with_the_connection(head: bytes) -> bool:
     return _LENGTH not in head and _ENCODING not in head
 
 
-def without_upgrade(head: bytes) -> bytes:
-    """The head with an offered Upgrade out of sight, as the library would stop before such a request's body."""
-    return _UPGRADE.sub(rb"\r\nx-offer", head)
+def framing_alone(head: bytes) -> bytes:
+    """A request's head as the library is to read it: of any method, as it knows only some, and with an offered Upgrade
+    out of sight, as it would stop before such a request's body."""
+    return b"POST / HTTP/1.1" + _UPGRADE.sub(rb"\r\nx-offer", head[head.find(LINE_END) :])

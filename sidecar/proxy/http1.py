@@ -21,6 +21,8 @@ from sidecar.proxy.heads import LINE_END
 from sidecar.proxy.messages import MessageStream, ParsedBody, UnreadableError
 
 _STATUS_LINE_START = b"HTTP/1."
+_HTTP2_SETTINGS = b"\x04\x00\x00\x00\x00"
+"""What follows the length of a SETTINGS frame: a server may say it before its client has said anything."""
 
 
 class Copy(Protocol):
@@ -81,7 +83,7 @@ class _Requests(MessageStream):
 
     def _odd_head(self, head: bytes, lower: bytes, body: int) -> int:
         parsed = ParsedBody(httptools.HttpRequestParser)
-        parsed.feed(heads.without_upgrade(head))
+        parsed.feed(heads.framing_alone(head))
         self._began(lower, head, 0 if parsed.is_whole else None)
         if parsed.is_whole:
             self._ended()
@@ -117,6 +119,8 @@ class _Responses(MessageStream):
         self._ends_at_fin = False
 
     def _may_become_head(self, start: bytes) -> bool:
+        if start[3:] == _HTTP2_SETTINGS:
+            raise UnreadableError("http2")
         return start[:7] == _STATUS_LINE_START[: len(start)]
 
     def _length_of(self, lower: bytes) -> int | None:
@@ -189,6 +193,27 @@ class Reader:
     def is_idle(self) -> bool:
         """True when no exchange is open and no head has begun."""
         return not self._turns and self._requests.is_between_messages
+
+    @property
+    def unfinished_head(self) -> int:
+        """See `MessageStream.unfinished_head`: the request's."""
+        return self._requests.unfinished_head
+
+    @property
+    def owes_answer(self) -> bool:
+        """True when the request that is to be answered next is whole."""
+        return bool(self._turns) and self._turns[0].request_is_whole
+
+    @property
+    def is_quiet(self) -> bool:
+        """True when either side stands between two messages and no exchange is open."""
+        return self.is_idle and self._responses.is_between_messages
+
+    def adopt(self, copy: Copy | None) -> None:
+        """Go on with an exchange whose request, not of method HEAD, was read whole elsewhere."""
+        turn = _Turn(copy, is_head=False)
+        turn.request_is_whole = True
+        self._turns.append(turn)
 
     def request_fin(self) -> None:
         """The client will send no more; it may still read."""

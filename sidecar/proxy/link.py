@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
 
 from sidecar import frame
 from sidecar.events import Events
-from sidecar.frame import FrameError, Index, Kind
+from sidecar.frame import FrameError, Index, Kind, Record
+from sidecar.kit.clock import Clock, SystemClock
 from sidecar.kit.tasks import Tasks
 from sidecar.proxy.counts import Counts
 from sidecar.proxy.index_reading import IndexReading
@@ -24,9 +25,11 @@ from sidecar.proxy.index_reading import IndexReading
 FIRST_BACK_OFF_SECONDS = 0.05
 LONGEST_BACK_OFF_SECONDS = 5.0
 METRICS_SECONDS = 2.0
-GATHER_SECONDS = 0.002
-"""How long frames are gathered before they are written together: one write for many costs the relay far less."""
-GATHER_BYTES = 256 * 1024
+GATHER_SECONDS = 0.02
+"""How long exchanges are gathered before they are framed and written together. Each write wakes the engine, whose
+receipt wakes the relay; and framing many in a row costs far less than each between two reads of traffic."""
+GATHER_BYTES = 128 * 1024
+"""With so many they are written earlier: no longer than that may traffic wait for it."""
 CLOSE_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -35,9 +38,19 @@ T = TypeVar("T")
 class Link(asyncio.Protocol):
     """One relay's connection to the engine at `path`, opened again whenever it is lost."""
 
-    def __init__(self, path: Path, counts: Counts, events: Events) -> None:
+    def __init__(
+        self,
+        path: Path,
+        counts: Counts,
+        events: Events,
+        say: Callable[[], Mapping[str, int]] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`say`: what the engine is told when it asks for counts, by default `counts`. `clock`: the one that the
+        exchanges' times were read from."""
         self._path = path
         self._counts = counts
+        self._say = say or counts.as_dict
         self._events = events
         self._tasks = Tasks(events.task_failed)
         self._transport: asyncio.Transport | None = None
@@ -47,11 +60,15 @@ class Link(asyncio.Protocol):
         self._sequence = 0
         self._asked: dict[bytes, asyncio.Future[bytes | None]] = {}
         self._flushing: list[asyncio.Future[None]] = []
-        self._gathered: list[bytes] = []
+        self._clock = clock or SystemClock()
+        self._gathered: list[Record] = []
         self._gathered_bytes = 0
+        self._gathering: asyncio.TimerHandle | None = None
         self._index_reading = IndexReading(self._tasks, self._index_read, self._unreadable)
         self.index: Index | None = None
         """What any active collector could want, as last said; None until an engine has said so."""
+        self.waiting_at_most_bytes = 0
+        """`waiting_bytes` as they were after the last write, and what has been gathered since."""
 
     # what the taps use
 
@@ -65,23 +82,34 @@ class Link(asyncio.Protocol):
         """Why the budget is full: an engine that lives is slow, one that has not spoken is away."""
         return "queue_full" if self._engine_has_spoken else "engine_away"
 
-    def send(self, parts: Sequence[bytes], size_bytes: int) -> str | None:
-        """Send one exchange's frame, in pieces of `size_bytes` together. Returns None, or why it is lost."""
+    def send(self, record: Record, size_bytes: int) -> str | None:
+        """Send one exchange, `size_bytes` when framed. Returns None, or why it is lost."""
         if self._transport is None:
             return "engine_away"
-        if not self._gathered:
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._write_gathered)
-        self._gathered += parts
-        self._gathered_bytes += size_bytes
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._end_gathering)
+        self._gathered.append(record)
         self._counts.outstanding += 1
+        self._gathered_bytes += size_bytes
+        self.waiting_at_most_bytes += size_bytes
         if self._gathered_bytes > GATHER_BYTES:
             self._write_gathered()
         return None
 
+    def _end_gathering(self) -> None:
+        self._gathering = None
+        self._write_gathered()
+
     def _write_gathered(self) -> None:
+        """Never raises: what cannot be written costs the connection, and what is outstanding is lost with it."""
         gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
         if gathered and self._transport is not None:
-            self._transport.writelines(gathered)
+            try:
+                epoch = self._clock.now() - self._clock.monotonic()
+                self._transport.writelines(frame.exchange_frames(gathered, epoch))
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not reach traffic
+                self._unreadable(error)
+        self.waiting_at_most_bytes = self.waiting_bytes
 
     # its life
 
@@ -104,6 +132,7 @@ class Link(asyncio.Protocol):
 
     async def flushed(self) -> None:
         """Wait until every exchange sent has its receipt, or is lost. As long as that takes: the caller bounds it."""
+        self._write_gathered()
         if self._counts.outstanding:
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._flushing.append(waiting)
@@ -175,9 +204,10 @@ class Link(asyncio.Protocol):
             self._unreadable(error)
 
     def _unreadable(self, error: Exception) -> None:
-        """The engine speaks nonsense: hang up on it."""
+        """The engine speaks nonsense, or we would: hang up."""
         self._drop()
-        self._events.capture_failed("link", error)
+        with contextlib.suppress(Exception):  # a log that cannot be written must not reach traffic
+            self._events.capture_failed("link", error)
 
     def _drop(self) -> None:
         transport, self._transport = self._transport, None
@@ -186,7 +216,8 @@ class Link(asyncio.Protocol):
 
     def _received(self, kind: int, payload: bytes) -> None:
         if kind == Kind.ACK:
-            self._receipts(frame.decode_counts(payload.decode()))
+            self._counts.receive(frame.decode_counts(payload.decode()))
+            self._answer_flushing()
         elif kind == Kind.INDEX:
             self._engine_has_spoken = True
             self._index_reading.said(payload.decode())
@@ -201,31 +232,10 @@ class Link(asyncio.Protocol):
     def _index_read(self, index: Index) -> None:
         self.index = index
 
-    def _receipts(self, receipts: dict[str, int]) -> None:
-        counts = self._counts
-        total = sum(receipts.values())
-        if total > counts.outstanding or min(receipts.values(), default=0) < 0:
-            raise FrameError(f"the engine gave {total} receipts for {counts.outstanding} exchanges")
-        for name, count in receipts.items():
-            self._receipt(name, count)
-        self._answer_flushing()
-
-    def _receipt(self, name: str, count: int) -> None:
-        counts = self._counts
-        kind, dot, reason = name.partition(".")
-        if name == "taken":
-            counts.taken += count
-        elif name == "unwanted":
-            counts.unwanted += count
-        elif kind == "lost" and dot:
-            counts.lose(reason, count)
-        else:
-            raise FrameError(f"the engine gave a receipt named {name!r}")
-        counts.outstanding -= count
-
     def _say_counts(self, sequence: str) -> None:
+        self._write_gathered()
         if self._transport is not None:
-            counts = frame.encode_counts(self._counts.as_dict())
+            counts = frame.encode_counts(self._say())
             self._transport.write(frame.encode_text(Kind.COUNTS, f"sequence {sequence}\n{counts}"))
 
     def _answer_flushing(self) -> None:

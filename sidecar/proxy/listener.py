@@ -7,19 +7,17 @@ closed and their sockets kept: who comes then waits in the kernel's queue, and i
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import socket
-import stat
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
 
 from sidecar.events import Events
 from sidecar.kit.tasks import Tasks
+from sidecar.proxy.binding import Sockets, bind
 from sidecar.settings import Address
 
 MOST_BACKLOG = 1024
@@ -38,6 +36,12 @@ def most_pairs_for(descriptors: int) -> int:
     return max(1, (descriptors - RESERVED_DESCRIPTORS) // 2 - backlog_for(descriptors))
 
 
+def most_served(wanted: int | None, descriptors: int) -> int:
+    """How many clients may be served at once: as many as are wanted, and never more than that."""
+    most = most_pairs_for(descriptors)
+    return most if wanted is None else min(wanted, most)
+
+
 def descriptor_limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
@@ -46,22 +50,22 @@ def descriptor_limit() -> int:
 class _Site(web.BaseSite):
     """Serves a socket that its owner keeps."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("socket",)
 
     def __init__(self, runner: web.ServerRunner, listening: socket.socket, backlog: int) -> None:
         super().__init__(runner, backlog=backlog)
-        self._socket = listening
+        self.socket = listening
 
     @property
     def name(self) -> str:
-        return str(self._socket.getsockname())
+        return str(self.socket.getsockname())
 
     async def start(self) -> None:
         await super().start()
         loop = asyncio.get_running_loop()
         factory: Any = self._runner.server
-        own: Any = {"sock": self._socket.dup(), "backlog": self._backlog}
-        if self._socket.family != socket.AF_UNIX:
+        own: Any = {"sock": self.socket.dup(), "backlog": self._backlog}
+        if self.socket.family != socket.AF_UNIX:
             self._server = await loop.create_server(factory, **own)
             return
         if sys.version_info >= (3, 13):
@@ -72,24 +76,27 @@ class _Site(web.BaseSite):
 class Listener:
     """Listens at `address` for `runner`: `start`, then `stop`."""
 
-    def __init__(self, runner: web.ServerRunner, address: Address, events: Events, descriptors: int) -> None:
+    def __init__(self, runner: web.ServerRunner, address: Address, events: Events, descriptors: int, most: int) -> None:
+        """`most` clients are accepted, and as many more as one turn of the loop accepts."""
         self._runner = runner
         self._address = address
         self._events = events
         self._tasks = Tasks(events.task_failed)
         self._backlog = backlog_for(descriptors)
-        self._most_pairs = most_pairs_for(descriptors)
+        self._most = most
+        self._is_set = most < most_pairs_for(descriptors)
         self._sockets: list[socket.socket] = []
+        self._sites: list[_Site] = []
         self._has_room = True
-        self._room_changed = asyncio.Event()
+        self._changed = asyncio.Event()
         self._said_at = -SAID_AGAIN_SECONDS
 
-    async def start(self) -> Address:
-        """Listen, and give the bound address. Raises OSError."""
-        for listening in _bound(self._address):
-            self._sockets.append(listening)
+    async def start(self, bound: Sockets = ()) -> Address:
+        """Listen, at sockets that are bound already if there are any, and give the address. Raises OSError."""
+        self._sockets += bound or bind(self._address)
+        for listening in self._sockets:
             listening.listen(self._backlog)
-        await self._open()
+        await self._serve(self._sockets)
         self._tasks.start(self._follow(), "listener")
         if self._address.path:
             return self._address
@@ -98,80 +105,50 @@ class Listener:
     async def stop(self) -> None:
         """Accept no more; who still waits to be accepted is reset. Safe twice."""
         await self._tasks.stop()
-        await self._shut()
+        await self._serve(())
         while self._sockets:
             self._sockets.pop().close()
 
-    def occupied(self, pairs: int) -> None:
+    def adopt(self, sockets: Sockets) -> None:
+        """Accept from these too: the relay that did is gone."""
+        self._sockets += [each for each in sockets if each not in self._sockets]
+        self._changed.set()
+
+    def let_go(self, sockets: Sockets) -> None:
+        """Leave them to their own relay again."""
+        self._sockets = [each for each in self._sockets if each not in sockets]
+        self._changed.set()
+
+    def occupied(self, clients: int) -> None:
         """Told after every change: how many clients are connected."""
-        has_room = pairs < self._most_pairs
+        has_room = clients < self._most
         if has_room is not self._has_room:
             self._has_room = has_room
-            self._room_changed.set()
+            self._changed.set()
 
     async def _follow(self) -> None:
         while True:
-            await self._room_changed.wait()
-            self._room_changed.clear()
+            await self._changed.wait()
+            self._changed.clear()
             if not self._has_room:
                 self._say_full()
-                await self._shut()
-            elif not self._runner.sites:
-                await self._open()
+            await self._serve(self._sockets if self._has_room else ())
 
     def _say_full(self) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._said_at > SAID_AGAIN_SECONDS:
             self._said_at = now
-            self._events.connections_full(self._most_pairs)
+            self._events.connections_full(self._most, "--max-connections" if self._is_set else "open files")
 
-    async def _open(self) -> None:
-        for listening in self._sockets:
-            await _Site(self._runner, listening, self._backlog).start()
-
-    async def _shut(self) -> None:
-        for site in self._runner.sites:
-            await site.stop()
-
-
-def _bound(address: Address) -> Iterator[socket.socket]:
-    if address.path:
-        yield _bound_path(address.path)
-        return
-    port = address.port
-    flags = socket.AI_PASSIVE
-    for family, kind, protocol, _, place in dict.fromkeys(
-        socket.getaddrinfo(address.host or None, port, type=socket.SOCK_STREAM, flags=flags)
-    ):
-        bound = socket.socket(family, kind, protocol)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            bound.setblocking(False)
-            bound.bind((place[0], port, *place[2:]))
-        except OSError:
-            bound.close()
-            raise
-        port = bound.getsockname()[1]  # any free one was asked for: the same for every address of the host
-        yield bound
-
-
-def _bound_path(path: str) -> socket.socket:
-    if stat.S_ISSOCK(_mode(path)):
-        Path(path).unlink()
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        bound.setblocking(False)
-        bound.bind(path)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _mode(path: str) -> int:
-    try:
-        return os.stat(path).st_mode  # noqa: PTH116 - `path` may be an abstract name, which is no path
-    except (OSError, ValueError):
-        return 0
+    async def _serve(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept from these and from no other."""
+        wanted = tuple(sockets)
+        for site in tuple(self._sites):
+            if site.socket not in wanted:
+                self._sites.remove(site)
+                await site.stop()
+        served = {site.socket for site in self._sites}
+        for listening in wanted:
+            if listening not in served:
+                self._sites.append(site := _Site(self._runner, listening, self._backlog))
+                await site.start()

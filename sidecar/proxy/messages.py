@@ -87,13 +87,15 @@ class ParsedBody:
 class MessageStream:
     """One direction: at a head, inside a counted body, or inside a parsed one."""
 
-    __slots__ = ("_head", "_lower", "_partial", "head_length", "left", "parsed")
+    __slots__ = ("_continues", "_head", "_heads_begun", "_lower", "_partial", "head_length", "left", "parsed")
 
     def __init__(self) -> None:
         self._head = self._lower = b""
         self.head_length: int | None = None
         """The body's length as the head at hand alone tells; None when that is not plain."""
         self._partial = b""
+        self._continues = False
+        self._heads_begun = 0
         self.left = 0
         self.parsed: ParsedBody | None = None
 
@@ -101,11 +103,19 @@ class MessageStream:
     def is_between_messages(self) -> bool:
         return not self.left and self.parsed is None and not self._partial
 
+    @property
+    def unfinished_head(self) -> int:
+        """Which head has begun in an earlier read and is not whole yet: a number, 0 when there is none."""
+        return self._heads_begun if self._partial else 0
+
     def feed(self, data: bytes) -> None:
         """Look at one read. Raises UnreadableError."""
         if self._partial:
-            data = self._partial + data
-            self._partial = b""
+            data, self._partial = self._partial + data, b""
+            self._continues = True
+            self.feed(data)
+            self._continues = False
+            return
         at = steps = 0
         while at < len(data):
             steps += 1
@@ -175,6 +185,8 @@ class MessageStream:
         if len(rest) > MAX_HEAD_BYTES or rest.count(b"\n") != rest.count(LINE_END):
             raise UnreadableError
         self._partial = rest
+        if at or not self._continues:
+            self._heads_begun += 1
         return len(data)
 
     def _may_become_head(self, start: bytes) -> bool:

@@ -1,8 +1,9 @@
 """Health and metrics for a kubelet, answered by the relay.
 
 The relay answers because a restart on a sick engine would cut the predictions that the relay still carries: live means
-that the relay runs, ready that it accepts traffic. The engine renders the metrics; when it is away the relay's own
-counts are shown alone.
+that the relay runs, ready that it accepts traffic. With several workers the first one answers, which also accepts for
+any that is gone. The engine renders the metrics; when it is away the counts of all relays are shown alone, under the
+names that they have on its page.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from sidecar.kit.sites import listen
 from sidecar.settings import Address
 
 METRICS_TYPE = "text/plain"
+_EXCHANGES = ("seen", "unwanted", "taken", "lost")
+_GAUGES = {
+    "open": "sidecar_exchanges_open",
+    "relays": "sidecar_relays",
+    "connections_open": "sidecar_relay_connections_open",
+}
 
 
 class Probes:
@@ -53,9 +60,15 @@ class Probes:
         return web.Response(status=404, text="this port serves /healthz, /readyz and /metrics\n")
 
     def _own(self) -> bytes:
-        lines = ["sidecar_engine_up 0"]
-        for name, count in self._counts().items():
-            kind, dot, reason = name.partition(".")
-            label = f'{{reason="{reason}"}}' if dot else ""
-            lines.append(f"sidecar_relay_{kind}{label} {count}")
+        lines = ["sidecar_engine_up 0", *(f"{_shown(name)} {count}" for name, count in self._counts().items())]
         return ("\n".join(lines) + "\n").encode()
+
+
+def _shown(name: str) -> str:
+    """What a count is called among metrics."""
+    kind, dot, reason = name.partition(".")
+    label = f'{{reason="{reason}"}}' if dot else ""
+    if kind in _GAUGES:
+        return _GAUGES[kind]
+    group = "exchanges" if kind in _EXCHANGES else "relay"
+    return f"sidecar_{group}_{kind.removesuffix('_total')}_total{label}"

@@ -14,20 +14,23 @@ from typing import cast
 
 from sidecar.events import Events
 from sidecar.kit.tasks import Tasks
+from sidecar.proxy.capture import Capture
+from sidecar.proxy.connecting import Connector
+from sidecar.proxy.quick import QuickWatch
 from sidecar.proxy.refusal import Refusal
-from sidecar.proxy.sockets import pass_fin, pause, reset, resume
-from sidecar.proxy.tap import Capture
-from sidecar.proxy.watch import Watch
-from sidecar.settings import Address
-
-CONNECT_SECONDS = 10.0
+from sidecar.proxy.sockets import last_words, pass_fin, pause, reset, reset_after_writing, resume
 
 
 class Relay:
-    """What all connections share: where the model is, and who is connected."""
+    """What all connections share: where the model is, and who is connected.
 
-    def __init__(self, upstream: Address, capture: Capture, events: Events) -> None:
-        self.upstream = upstream
+    How a connection to the model is opened is its connector's: address, name, TLS, time.
+    """
+
+    def __init__(self, connector: Connector, make_upstream: MakeUpstream, capture: Capture, events: Events) -> None:
+        self._connector = connector
+        self._make_upstream = make_upstream
+        self.upstream = connector.upstream
         self.capture = capture
         self.counts = capture.counts
         self.events = events
@@ -40,14 +43,9 @@ class Relay:
         self._all_closed = asyncio.Event()
         self._all_closed.set()
 
-    async def connect(self, make: Callable[[], Upstream]) -> None:
-        """Open a connection to the model. Raises OSError or TimeoutError."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(CONNECT_SECONDS):
-            if self.upstream.path:
-                await loop.create_unix_connection(make, self.upstream.path)
-            else:
-                await loop.create_connection(make, self.upstream.host, self.upstream.port)
+    async def connect(self, downstream: Downstream) -> None:
+        """Open a client's connection to the model. Raises OSError, TimeoutError or ValueError."""
+        await self._connector.connect(lambda: self._make_upstream(self, downstream), downstream.transport)
         self._is_upstream_refusing = False
 
     def refused(self, error: Exception) -> None:
@@ -80,7 +78,17 @@ class Relay:
 class Downstream(asyncio.Protocol):
     """A client's connection, and the owner of the pair."""
 
-    __slots__ = ("_connecting", "_early", "_is_refused", "_relay", "has_fin", "transport", "upstream", "watch")
+    __slots__ = (
+        "_connecting",
+        "_early",
+        "_is_refused",
+        "_relay",
+        "has_fin",
+        "transport",
+        "upstream",
+        "was_heard",
+        "watch",
+    )
 
     transport: asyncio.Transport
 
@@ -91,7 +99,9 @@ class Downstream(asyncio.Protocol):
         self._connecting: asyncio.Task[None] | None = None
         self.upstream: Upstream | None = None
         self.has_fin = False
-        self.watch = Watch(relay.capture, relay.events)
+        self.was_heard = True
+        """A byte has passed, either way, since whoever set this False looked last."""
+        self.watch = QuickWatch(relay.capture, relay.events)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -100,10 +110,11 @@ class Downstream(asyncio.Protocol):
 
     async def _connect(self) -> None:
         try:
-            await self._relay.connect(lambda: Upstream(self._relay, self))
+            await self._relay.connect(self)
         except (OSError, TimeoutError, ValueError) as error:  # ValueError: a name that no resolver would take
             self._refuse(error)
         finally:
+            self._connecting = None
             if self.upstream is None and not self._is_refused:
                 reset(self.transport)  # whatever went wrong: a client is answered or cut, never left to wait
 
@@ -138,6 +149,7 @@ class Downstream(asyncio.Protocol):
             pause(self.transport)
             return
         upstream.transport.write(data)
+        self.was_heard = True
         self._relay.counts.bytes_in += len(data)
         self.watch.request_bytes(data)
 
@@ -149,7 +161,7 @@ class Downstream(asyncio.Protocol):
         return True
 
     def _fin(self, upstream: Upstream) -> None:
-        pass_fin(upstream.transport)
+        upstream.client_ended()
         self.watch.request_fin()
         self.close_if_ended()
 
@@ -166,13 +178,15 @@ class Downstream(asyncio.Protocol):
         if self._connecting is not None:
             self._connecting.cancel()
         if self.upstream is not None:
+            if exc is not None and (said := last_words(self.transport, self.upstream.transport)):
+                self.data_received(said)
             self.upstream.client_lost(exc)
         self.watch.close("client_left")
 
     def upstream_lost(self, exc: Exception | None) -> None:
         """The model's connection is gone, by a reset when `exc` says so."""
         if exc is not None:
-            reset(self.transport)
+            reset_after_writing(self.transport)
         else:
             self.transport.close()
         self.watch.close("upstream_left")
@@ -180,17 +194,24 @@ class Downstream(asyncio.Protocol):
     def close_if_ended(self) -> None:
         """Both sides have sent FIN: nothing more can come."""
         if self.has_fin and self.upstream is not None and self.upstream.has_fin:
-            self._close()
+            self.close()
 
     def close_if_idle(self) -> None:
         """Close unless an exchange is open, or may be."""
         if not self._is_refused and not self._early and self.watch.is_idle:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close both sides, once what is still to be written has been."""
         self.transport.close()
         if self.upstream is not None:
             self.upstream.transport.close()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What has been handed to the loop and not yet been taken by the system, both sides together."""
+        upstream_bytes = 0 if self.upstream is None else self.upstream.transport.get_write_buffer_size()
+        return upstream_bytes + self.transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Reset both sides at once."""
@@ -202,22 +223,23 @@ class Downstream(asyncio.Protocol):
 class Upstream(asyncio.Protocol):
     """A client's own connection to the model."""
 
-    __slots__ = ("_downstream", "_relay", "has_fin", "transport")
+    __slots__ = ("_relay", "downstream", "has_fin", "transport")
 
     transport: asyncio.Transport
 
     def __init__(self, relay: Relay, downstream: Downstream) -> None:
         self._relay = relay
-        self._downstream = downstream
+        self.downstream = downstream
         self.has_fin = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._downstream.paired(self)
+        self.downstream.paired(self)
 
     def data_received(self, data: bytes) -> None:
-        downstream = self._downstream
+        downstream = self.downstream
         downstream.transport.write(data)
+        downstream.was_heard = True
         self._relay.counts.bytes_out += len(data)
         downstream.watch.response_bytes(data)
         if self._relay.is_draining:
@@ -226,22 +248,31 @@ class Upstream(asyncio.Protocol):
     def eof_received(self) -> bool:
         if not self.has_fin:
             self.has_fin = True
-            pass_fin(self._downstream.transport)
-            self._downstream.watch.response_fin()
-            self._downstream.close_if_ended()
+            pass_fin(self.downstream.transport)
+            self.downstream.watch.response_fin()
+            self.downstream.close_if_ended()
         return True
 
     def pause_writing(self) -> None:
-        pause(self._downstream.transport)
+        pause(self.downstream.transport)
 
     def resume_writing(self) -> None:
-        resume(self._downstream.transport, has_fin=self._downstream.has_fin)
+        resume(self.downstream.transport, has_fin=self.downstream.has_fin)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._downstream.upstream_lost(exc)
+        if exc is not None and (said := last_words(self.transport, self.downstream.transport)):
+            self.data_received(said)
+        self.downstream.upstream_lost(exc)
+
+    def client_ended(self) -> None:
+        """The client has sent FIN."""
+        pass_fin(self.transport)
 
     def client_lost(self, exc: Exception | None) -> None:
         if exc is not None:
-            reset(self.transport)
+            reset_after_writing(self.transport)
         else:
             self.transport.close()
+
+
+MakeUpstream = Callable[[Relay, Downstream], Upstream]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_READ_BYTES = 256 * 1024
 
 
 def pass_fin(transport: asyncio.Transport) -> None:
@@ -22,11 +24,38 @@ def pass_fin(transport: asyncio.Transport) -> None:
 
 def reset(transport: asyncio.Transport) -> None:
     """Close at once so that the other end sees a reset, not an end. A Unix socket knows no reset: it is closed."""
+    _end_in_a_reset(transport)
+    transport.abort()
+
+
+def reset_after_writing(transport: asyncio.Transport) -> None:
+    """Likewise, once what is still to be written has been."""
+    _end_in_a_reset(transport)
+    below: asyncio.Transport = transport.get_extra_info("transport_below", transport)
+    below.close()  # not with TLS's own end, which would say that all is well
+
+
+def _end_in_a_reset(transport: asyncio.Transport) -> None:
     connection = transport.get_extra_info("socket")
     if connection is not None:
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()
+
+
+def last_words(lost: asyncio.Transport, hearer: asyncio.Transport) -> bytes:
+    """What the other end of a lost connection had sent and the loop never read, as writing to it failed first.
+
+    To be asked in `connection_lost`, where the socket is still open. Blank where `hearer` takes no more, and under TLS,
+    where it would not be what was said.
+    """
+    connection = lost.get_extra_info("socket")
+    if connection is None or hearer.is_closing() or lost.get_extra_info("sslcontext") is not None:
+        return b""
+    pieces: list[bytes] = []
+    with contextlib.suppress(OSError):
+        while piece := os.read(connection.fileno(), _READ_BYTES):
+            pieces.append(piece)
+    return b"".join(pieces)
 
 
 def pause(transport: asyncio.Transport | None) -> None:

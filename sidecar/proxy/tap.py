@@ -6,83 +6,13 @@ kept as they came and are never joined here. Every copy ends exactly once: hande
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from sidecar import frame
 from sidecar.frame import Index
-from sidecar.kit.clock import Clock
-from sidecar.kit.ids import RandomIds
-from sidecar.proxy.admit import Admission, is_sampled
-from sidecar.proxy.counts import Counts
+from sidecar.proxy.admit import is_sampled
+from sidecar.proxy.capture import Capture
 
 PIECE_BYTES = 64
 """What a piece costs besides its content, so that many tiny ones cannot outgrow the budget."""
-COMPLAINT_SECONDS = 1.0
-_LARGEST_BODY_BYTES = frame.MAX_FRAME_BYTES // 4
-
-
-class Outlet(Protocol):
-    """Where whole copies go: the link."""
-
-    @property
-    def index(self) -> Index | None:
-        """What any active collector could want; None until it is known."""
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes handed over and not yet taken by the system."""
-
-    @property
-    def overflow_reason(self) -> str:
-        """Why there is no room: `queue_full`, or `engine_away`."""
-
-    def send(self, parts: Sequence[bytes], size_bytes: int) -> str | None:
-        """Take one frame of `size_bytes`. Returns None, or the reason why it was lost. Never waits."""
-
-
-class Capture:
-    """What the taps of all connections share."""
-
-    __slots__ = (
-        "_complained_at",
-        "admission",
-        "clock",
-        "counts",
-        "held_bytes",
-        "limit_bytes",
-        "max_body_bytes",
-        "new_id",
-        "outlet",
-    )
-
-    def __init__(
-        self,
-        admission: Admission,
-        outlet: Outlet,
-        counts: Counts,
-        clock: Clock,
-        *,
-        limit_bytes: int,
-        max_body_bytes: int,
-    ) -> None:
-        self.admission = admission
-        self.outlet = outlet
-        self.counts = counts
-        self.clock = clock
-        self.new_id = RandomIds()
-        self.limit_bytes = limit_bytes
-        self.max_body_bytes = min(max_body_bytes, _LARGEST_BODY_BYTES)
-        self.held_bytes = 0
-        self._complained_at = -COMPLAINT_SECONDS
-
-    def may_complain(self) -> bool:
-        """True at most once in `COMPLAINT_SECONDS`: a fault met by every connection must not be written by each."""
-        now = self.clock.monotonic()
-        if now - self._complained_at < COMPLAINT_SECONDS:
-            return False
-        self._complained_at = now
-        return True
 
 
 class Tap:
@@ -125,7 +55,18 @@ class Tap:
         if not self._fraction:
             return None
         exchange_id = capture.new_id()
-        return TappedExchange(self, exchange_id, len(lower)) if is_sampled(exchange_id, self._fraction) else None
+        if not is_sampled(exchange_id, self._fraction):
+            return None
+        return TappedExchange(self, exchange_id, capture.monotonic(), len(lower))
+
+    def adopt(
+        self, exchange_id: bytes, began_at: float, request: bytes, head_bytes: int, held_bytes: int
+    ) -> TappedExchange:
+        """Go on with a copy that was begun elsewhere, of a whole request, with the bytes that it holds."""
+        exchange = TappedExchange(self, exchange_id, began_at, head_bytes)
+        exchange.request_was(request, held_bytes)
+        self.open.add(exchange)
+        return exchange
 
     def settle(self, exchange: TappedExchange) -> None:
         self.open.discard(exchange)
@@ -150,17 +91,14 @@ class TappedExchange:
         "_response",
         "_response_bytes",
         "_response_head_bytes",
-        "_started_at",
         "_tap",
         "held_bytes",
     )
 
-    def __init__(self, tap: Tap, exchange_id: bytes, request_head_bytes: int) -> None:
-        clock = tap.capture.clock
+    def __init__(self, tap: Tap, exchange_id: bytes, began_at: float, request_head_bytes: int) -> None:
         self._tap = tap
         self._id = exchange_id
-        self._started_at = clock.now()
-        self._began_at = clock.monotonic()
+        self._began_at = began_at
         self._request: list[bytes] = []
         self._response: list[bytes] = []
         self._request_head_bytes = request_head_bytes
@@ -172,6 +110,12 @@ class TappedExchange:
         """The first piece; a body that is known to be too large is let go before it comes."""
         if self._may_grow_to(body_bytes or 0):
             self.request_piece(piece)
+
+    def request_was(self, request: bytes, held_bytes: int) -> None:
+        """The whole request, which holds `held_bytes` of the budget already."""
+        self._request = [request]
+        self._request_bytes = len(request)
+        self.held_bytes = held_bytes
 
     def request_piece(self, piece: bytes) -> None:
         size = self._request_bytes + len(piece)
@@ -215,19 +159,20 @@ class TappedExchange:
         if self not in tap.open:
             return
         capture = tap.capture
-        prefix = frame.exchange_prefix(
+        is_whole = frame.RESPONSE_IS_WHOLE if response_is_whole else 0
+        record = (
             self._id,
-            self._started_at,
-            capture.clock.monotonic() - self._began_at,
+            self._began_at,
+            capture.monotonic(),
+            frame.HAS_RESPONSE | is_whole if self._response else is_whole,
             self._request_head_bytes,
             self._request_bytes - self._request_head_bytes,
             self._response_head_bytes,
             self._response_bytes - self._response_head_bytes,
-            has_response=bool(self._response),
-            response_is_whole=response_is_whole,
+            (*self._request, *self._response),
         )
-        size_bytes = len(prefix) + self._request_bytes + self._response_bytes
-        lost = capture.outlet.send([prefix, *self._request, *self._response], size_bytes)
+        size_bytes = frame.EXCHANGE_PREFIX_BYTES + self._request_bytes + self._response_bytes
+        lost = capture.outlet.send(record, size_bytes)
         tap.settle(self)
         if lost is not None:
             capture.counts.lose(lost)

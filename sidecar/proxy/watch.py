@@ -10,9 +10,10 @@ import contextlib
 from collections.abc import Callable
 
 from sidecar.events import Events
+from sidecar.proxy.capture import Capture
 from sidecar.proxy.http1 import Reader
 from sidecar.proxy.messages import UnreadableError
-from sidecar.proxy.tap import Capture, Tap
+from sidecar.proxy.tap import Tap
 
 
 class Watch:
@@ -33,6 +34,16 @@ class Watch:
         except Exception as error:  # noqa: BLE001 - the seam
             self._off(error)
             return False
+
+    @property
+    def unfinished_head(self) -> int:
+        """Which of this connection's requests has begun and has no whole head yet; 0 when none, or nobody reads."""
+        return 0 if self._reader is None else self._reader.unfinished_head
+
+    @property
+    def owes_answer(self) -> bool:
+        """True when surely the model has a whole request and has not answered all of it."""
+        return self._reader is not None and self._reader.owes_answer
 
     def request_bytes(self, data: bytes) -> None:
         if self._reader is not None:
@@ -64,7 +75,7 @@ class Watch:
         if reader is not None:
             self._look(lambda: reader.close(reason))
             self._reader = None
-        self._tap.abandon(reason)
+        self._abandon(reason)
 
     def _look(self, call: Callable[[], None]) -> None:
         try:
@@ -78,8 +89,12 @@ class Watch:
         capture = self._tap.capture
         counts = capture.counts
         counts.uncaptured[reason] = counts.uncaptured.get(reason, 0) + 1
-        self._tap.abandon(reason if reason in ("upgraded", "capture_failed") else "unreadable")
+        self._abandon(reason if reason in ("upgraded", "capture_failed") else "unreadable")
         with contextlib.suppress(Exception):  # a log that cannot be written must not cut a connection
             if reason == "capture_failed" and capture.may_complain():
                 self._events.capture_failed("reader", error)
             self._events.connection_uncaptured(reason)
+
+    def _abandon(self, reason: str) -> None:
+        """Let go of every open copy. Nothing in here can fail."""
+        self._tap.abandon(reason)

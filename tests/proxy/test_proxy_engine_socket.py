@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import stat
 import tempfile
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from sidecar.errors import ConfigurationError
-from sidecar.proxy.engine_socket import LONGEST_PATH_BYTES, engine_socket_path, listen_for_engine
+from sidecar.proxy.engine_socket import (
+    LONGEST_PATH_BYTES,
+    NO_HANDLE,
+    engine_socket_path,
+    held_engine_socket,
+    listen_for_engine,
+    way_to_engine,
+)
 
 
 @pytest.fixture
@@ -61,3 +69,27 @@ def test_a_file_in_the_way_is_not_removed(temporary: Path) -> None:
     with pytest.raises(ConfigurationError, match="in the way"):
         listen_for_engine(temporary)
     assert (temporary / "engine.sock").read_text() == "precious"
+
+
+def test_it_is_reached_when_its_folder_was_deleted_and_even_made_anew(temporary: Path) -> None:
+    data = temporary / "data"
+    with held_engine_socket(data) as (listening, handle):
+        way = way_to_engine(data, handle)
+        shutil.rmtree(data)
+        assert _connects(way)
+        with listen_for_engine(data):
+            assert _connects(way)
+        listening.accept()[0].close()
+        listening.accept()[0].close()
+    assert not way.exists()
+
+
+def test_nothing_is_left_of_it(temporary: Path) -> None:
+    data = temporary / "data"
+    with held_engine_socket(data):
+        assert engine_socket_path(data).is_socket()
+    assert list(data.iterdir()) == []
+
+
+def test_without_a_handle_the_way_is_the_path(temporary: Path) -> None:
+    assert way_to_engine(temporary, NO_HANDLE) == engine_socket_path(temporary)

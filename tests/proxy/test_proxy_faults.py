@@ -9,7 +9,7 @@ import pytest
 from support.relay_end import RelayEnd, Serve, answer, predict, read_request, relay_running
 
 from sidecar.events import Events
-from sidecar.proxy import admit, http1, link, messages, tap
+from sidecar.proxy import admit, http1, known, link, messages, quick, tap
 
 CALLS = [
     (http1.Reader, "request_fin"),
@@ -24,12 +24,22 @@ CALLS = [
     (tap.TappedExchange, "response_piece"),
     (tap.TappedExchange, "finish"),
     (link.Link, "send"),
+    (known.KnownHeads, "request"),
+    (known.KnownHeads, "response"),
+    (quick.QuickWatch, "_copy"),
+    (quick.QuickWatch, "_finish"),
+    (quick.QuickWatch, "_hand_over"),
+    (http1.Reader, "adopt"),
+    (tap.Tap, "adopt"),
 ]
 CHUNKED = b"POST /v1/models/m:predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 
 
-def _serve_two_then_end() -> Serve:
+def _serve_some_then_end() -> Serve:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await read_request(reader)
+            writer.write(answer(b"usual"))
         await read_request(reader)
         writer.write(answer(b"first"))
         await reader.readuntil(b"0\r\n\r\n")
@@ -43,8 +53,11 @@ def _serve_two_then_end() -> Serve:
 
 
 async def _conversation(end: RelayEnd) -> None:
-    """Three exchanges on one connection: counted, chunked, ended by FIN; with pieces on the way."""
+    """Exchanges on one connection: two usual ones, counted in pieces, chunked, ended by FIN."""
     reader, writer = await end.connect()
+    for _ in range(2):
+        writer.write(predict(b"usual"))
+        assert await reader.readexactly(len(answer(b"usual"))) == answer(b"usual")
     whole = predict(b"x" * 100)
     writer.write(whole[:-50])
     await asyncio.sleep(0)
@@ -85,7 +98,7 @@ async def test_a_fault_at_any_call_changes_nothing_and_is_counted(
 ) -> None:
     bomb = Bomb(getattr(owner, name), at, RuntimeError("a fault of ours"))
     monkeypatch.setattr(owner, name, bomb)
-    async with relay_running(_serve_two_then_end()) as end:
+    async with relay_running(_serve_some_then_end()) as end:
         await _conversation(end)
         await end.server.stop()
         await end.link.flushed()
@@ -96,7 +109,7 @@ async def test_a_fault_at_any_call_changes_nothing_and_is_counted(
 
 async def test_running_out_of_memory_while_copying_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tap.TappedExchange, "request_piece", Bomb(tap.TappedExchange.request_piece, 1, MemoryError()))
-    async with relay_running(_serve_two_then_end()) as end:
+    async with relay_running(_serve_some_then_end()) as end:
         await _conversation(end)
         assert end.counts.lost["capture_failed"] == 1
 
@@ -108,7 +121,7 @@ async def test_a_log_that_cannot_be_written_changes_nothing(monkeypatch: pytest.
     monkeypatch.setattr(Events, "capture_failed", broken)
     monkeypatch.setattr(Events, "connection_uncaptured", broken)
     monkeypatch.setattr(link.Link, "send", broken)
-    async with relay_running(_serve_two_then_end()) as end:
+    async with relay_running(_serve_some_then_end()) as end:
         await _conversation(end)
         assert end.counts.lost["capture_failed"] == 1
 
@@ -120,7 +133,7 @@ async def test_a_fault_met_by_every_connection_is_counted_each_time_and_said_onc
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr(tap.Tap, "begin", broken)
-    async with relay_running(_serve_two_then_end()) as end:
+    async with relay_running(_serve_some_then_end()) as end:
         await _conversation(end)
         await _conversation(end)
         assert end.counts.uncaptured["capture_failed"] == 2

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import cast
 
 import pytest
 from support.relay_end import RelayEnd, always, answer, predict, relay_running
 
 from sidecar import frame
+from sidecar.events import Events
 from sidecar.frame import Kind, Want, build_index
+from sidecar.proxy.link import GATHER_BYTES
 from sidecar.proxy.sockets import pause
 
 NOBODY = build_index([])
@@ -43,6 +46,62 @@ async def test_receipts_settle_what_is_outstanding() -> None:
             "seen": 3, "taken": 1, "unwanted": 1, "lost.queue_full": 1, "open": 0,
         }  # fmt: skip
         await end.link.flushed()
+
+
+async def test_what_is_gathered_goes_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the counts that it stands in, and when the relay drains."""
+    monkeypatch.setattr("sidecar.proxy.link.GATHER_SECONDS", 3600)
+    async with relay_running(always(answer()), index=DIGITS) as end:
+        await _until(end, sequence=1)
+        await _predictions(end, 2)
+        assert (end.engine.exchanges, end.counts.outstanding) == ([], 2)
+        assert (await _until(end, sequence=2))["open"] == 2
+        assert len(end.engine.exchanges) == 2
+        await _predictions(end, 1)
+        await end.link.flushed()
+        assert (len(end.engine.exchanges), end.counts.taken) == (3, 3)
+        one_bytes = frame.EXCHANGE_PREFIX_BYTES + len(predict(b"in")) + len(answer())
+        assert end.link.waiting_bytes <= end.link.waiting_at_most_bytes <= one_bytes
+
+
+async def test_what_is_gathered_goes_when_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.proxy.link.GATHER_SECONDS", 3600)
+    async with relay_running(always(answer()), index=DIGITS) as end:
+        await _until(end, sequence=1)
+        await _predictions(end, 3, bytes(GATHER_BYTES // 2))
+        await end.engine.arrived(2)
+        assert end.link.waiting_bytes < GATHER_BYTES
+        await end.link.flushed()
+
+
+async def test_an_exchange_that_cannot_be_framed_costs_copies_and_no_prediction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> list[bytes]:
+        raise MemoryError
+
+    async with relay_running(always(answer()), index=DIGITS) as end:
+        await _until(end, sequence=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(frame, "exchange_frames", broken)
+            patch.setattr(Events, "capture_failed", broken)
+            await _predictions(end, 2)
+            await end.link.flushed()
+        assert end.counts.lost["engine_away"] == 2
+        await end.engine.connected(0)
+        await end.engine.connected(1)
+        await _predictions(end, 1)
+        await end.engine.arrived(1)
+
+
+async def test_when_an_exchange_began_is_told_by_the_wall_clock() -> None:
+    before = time.time()
+    async with relay_running(always(answer())) as end:
+        await _predictions(end, 1)
+        [exchange] = await end.engine.arrived(1)
+        assert before <= exchange.started_at + 0.001
+        assert exchange.started_at + exchange.latency_seconds <= time.time() + 0.001
+        assert exchange.latency_seconds > 0
 
 
 async def test_the_index_decides_what_is_copied() -> None:

@@ -6,13 +6,12 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Callable
 from typing import cast
 
 import pytest
 from support.relay_end import always, answer, predict, read_request, relay_running
 
-from sidecar.proxy.relay import Relay, Upstream
+from sidecar.proxy.relay import Downstream, Relay
 from sidecar.proxy.sockets import pause, resume
 
 
@@ -291,10 +290,10 @@ class SlowConnect:
         self.is_asked = asyncio.Event()
         connect = Relay.connect
 
-        async def slow(relay: Relay, make: Callable[[], Upstream]) -> None:
+        async def slow(relay: Relay, downstream: Downstream) -> None:
             self.is_asked.set()
             await self.may_connect.wait()
-            await connect(relay, make)
+            await connect(relay, downstream)
 
         monkeypatch.setattr(Relay, "connect", slow)
 

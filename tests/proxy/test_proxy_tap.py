@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from support.clock import FakeClock
 from support.relay_end import answer, predict
 
 from sidecar import frame
 from sidecar.exchange import Exchange
-from sidecar.frame import Index, build_index
+from sidecar.frame import Index, Record, build_index
 from sidecar.proxy.admit import Admission
+from sidecar.proxy.capture import Capture
 from sidecar.proxy.counts import Counts
 from sidecar.proxy.http1 import Reader
-from sidecar.proxy.tap import PIECE_BYTES, Capture, Tap
+from sidecar.proxy.tap import PIECE_BYTES, Tap
 
 
 class Kept:
@@ -26,13 +25,18 @@ class Kept:
         self.overflow_reason = "queue_full"
         self.refuses_for: str | None = None
         self.exchanges: list[Exchange] = []
-        self.parts: list[Sequence[bytes]] = []
+        self.pieces: list[tuple[bytes, ...]] = []
 
-    def send(self, parts: Sequence[bytes], size_bytes: int) -> str | None:
-        assert size_bytes == sum(map(len, parts))
+    @property
+    def waiting_at_most_bytes(self) -> int:
+        return self.waiting_bytes
+
+    def send(self, record: Record, size_bytes: int) -> str | None:
+        framed = b"".join(frame.exchange_frames([record], 0.0))
+        assert size_bytes == len(framed)
         if self.refuses_for is None:
-            self.parts.append(parts)
-            self.exchanges.append(frame.decode_exchange(b"".join(parts)[frame.PREFIX.size :]))
+            self.pieces.append(record[-1])
+            self.exchanges.append(frame.decode_exchange(framed[frame.PREFIX.size :]))
         return self.refuses_for
 
 
@@ -64,8 +68,8 @@ def test_an_exchange_is_framed_from_the_objects_it_came_in() -> None:
     [exchange] = bench.outlet.exchanges
     assert (exchange.started_at, exchange.latency_seconds) == (1000.0, 0.25)
     assert (exchange.request.body, exchange.response and exchange.response.body) == (b"question", b"reply")
-    assert bench.outlet.parts[0][1] is request
-    assert bench.outlet.parts[0][2] is response
+    assert bench.outlet.pieces[0][0] is request
+    assert bench.outlet.pieces[0][1] is response
     assert (bench.capture.held_bytes, bench.counts.copying) == (0, 0)
 
 
@@ -140,7 +144,7 @@ def test_whole_exchanges_are_sampled_by_their_id() -> None:
     bench = Bench(limit_bytes=1 << 20)
     bench.outlet.index = build_index([frame.Want("digits", sample=0.25)])
     ids = iter([bytes([64]) + bytes(15), bytes([63]) + bytes([255]) * 15])
-    bench.capture.new_id = lambda: next(ids)  # type: ignore[assignment]
+    bench.capture.new_id = ids.__next__
     bench.exchange(predict(), answer())
     bench.exchange(predict(), answer())
     assert (bench.counts.unwanted, len(bench.outlet.exchanges)) == (1, 1)
