@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from sidecar.data import Data
 from sidecar.errors import PermanentError
+from sidecar.exchange import Head
 
 MAX_INPUTS = 10_000
 """A body that claims more items than this is kept as one raw input: small JSON must not become much memory."""
@@ -14,6 +15,50 @@ MAX_INPUTS = 10_000
 
 class UndecodedError(PermanentError):
     """A body that its protocol cannot read; the message says where and why, never the body itself."""
+
+
+Metadata = Callable[[], Mapping[str, Any]]
+"""Gives what every input of a call carries: made when the first of them is."""
+
+
+class Items(Sequence[Data]):
+    """The items of a message, each made into data when it is first looked at: most inputs never are.
+
+    Whoever makes one has found that every part can be read.
+    """
+
+    __slots__ = ("_made", "_parts", "_read")
+
+    def __init__(self, parts: Sequence[Any], read: Callable[[Any], Data]) -> None:
+        self._parts = parts
+        self._read = read
+        self._made: dict[int, Data] = {}
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @overload
+    def __getitem__(self, index: int) -> Data: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Data, ...]: ...
+    def __getitem__(self, index: int | slice) -> Data | tuple[Data, ...]:
+        if isinstance(index, slice):
+            return tuple([self[at] for at in range(len(self._parts))[index]])
+        made = self._made.get(index)
+        if made is None:
+            made = self._made[index] = self._read(self._parts[index])
+        return made
+
+
+class Side(NamedTuple):
+    """One side of a call: its head, read, and its content as it was on the wire."""
+
+    head: Head
+    body: bytes
+    is_whole: bool = True
+    """False when either side left before its end."""
+    is_plain: bool = False
+    """True if it is known that the head names no coding of the body; see `content.is_plain`."""
 
 
 class Call(NamedTuple):
@@ -25,8 +70,8 @@ class Call(NamedTuple):
     """The path's version; when that names none, the answer's; blank when neither tells."""
     user: str
     app: str
-    inputs: tuple[Data, ...]
-    outputs: tuple[Data | None, ...]
+    inputs: Sequence[Data]
+    outputs: Sequence[Data | None]
     """As many as inputs; None where the model gave none that can be read."""
     error: str = ""
     """Why the request is undecoded and its body kept as one raw input."""
@@ -37,9 +82,9 @@ class Call(NamedTuple):
 class PredictProtocol(NamedTuple):
     """How one protocol reads and writes its JSON. The readers raise UndecodedError."""
 
-    read_inputs: Callable[[Any, Mapping[str, Any]], tuple[Data, ...]]
+    read_inputs: Callable[[Any, Metadata], Sequence[Data]]
     """(request, metadata that every input shall carry) → inputs."""
-    read_outputs: Callable[[Any, int], tuple[Data | None, ...]]
+    read_outputs: Callable[[Any, int], Sequence[Data | None]]
     """(answer, number of inputs) → outputs; the caller checks that they pair."""
     read_version: Callable[[Any], str]
     """The model version that an answer names, or ""."""

@@ -12,15 +12,15 @@ from typing import Any
 
 from sidecar.data import Data, from_wire, to_wire
 from sidecar.errors import ConfigurationError
-from sidecar.protocol.call import UndecodedError, list_at
+from sidecar.protocol.call import Items, Metadata, UndecodedError, list_at
 
 _SUCCESS = 10000
 
 
-def read_inputs(request: object, metadata: Mapping[str, Any]) -> tuple[Data, ...]:
+def read_inputs(request: object, metadata: Metadata) -> Items:
     """The items of a request; `metadata` is joined to an item's own. Raises UndecodedError."""
     items = [_data_at(item, f"inputs[{index}]") for index, item in enumerate(list_at(request, "inputs"))]
-    return tuple([replace(data, metadata=_joined(data.metadata, metadata)) for data in items])
+    return Items(items, lambda data: replace(data, metadata=_joined(data.metadata, metadata())))
 
 
 def read_outputs(answer: object, count: int) -> tuple[Data | None, ...]:

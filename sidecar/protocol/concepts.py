@@ -7,8 +7,10 @@ Everything else stays a tensor. Source: the predict-protocols contract.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sidecar.data import Concept
@@ -16,6 +18,9 @@ from sidecar.data import Concept
 _TOLERANCE = 1e-3
 _INDEX_IDS = tuple(str(index) for index in range(1000))
 _NUMBERS = frozenset((float, int))
+_NO_NAMES = itertools.repeat("")
+_CONCEPT: Callable[[tuple[str, float, str]], Concept] = functools.partial(tuple.__new__, Concept)
+"""A concept from its fields, without a call of Python's: there are many of them in every answer."""
 _CLASSIFIED = re.compile(r"([0-9.eE+-]+):(\d+)(?::(.*))?", re.DOTALL)
 
 
@@ -74,7 +79,7 @@ def _of_vector(values: list[Any]) -> tuple[Concept, ...]:
     if min(values) < 0.0 or max(values) > 1.0:
         return ()
     ids = _INDEX_IDS if len(values) <= len(_INDEX_IDS) else map(str, range(len(values)))
-    return tuple(map(Concept, ids, values))
+    return tuple(map(_CONCEPT, zip(ids, values, _NO_NAMES)))  # noqa: B905 - names never end
 
 
 def _of_labelled(values: list[Any]) -> tuple[Concept, ...]:

@@ -16,11 +16,23 @@ import orjson
 
 from sidecar.exchange import Head
 from sidecar.protocol.call import UndecodedError
+from sidecar.protocol.openinference import BINARY_HEADER
 
 MAX_CONTENT_BYTES = 64 * 2**20
 _MAX_CODINGS = 3
 _MAX_DEPTH = 100
 _NOT_NUMBERS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+
+
+def is_plain(head: Head) -> bool:
+    """True if a body with this head is JSON as it stands, if it is JSON: told once for all that have the same head."""
+    return not head.get("content-encoding") and not head.get(BINARY_HEADER)
+
+
+def refuse_binary(head: Head) -> None:
+    """Raise UndecodedError where the head announces tensors behind the JSON."""
+    if head.get(BINARY_HEADER):
+        raise UndecodedError("the binary tensor extension is not read yet")
 
 
 def unpack(body: bytes, head: Head, limit_bytes: int = MAX_CONTENT_BYTES) -> bytes:
@@ -71,7 +83,7 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         value = _parse_with_nan(content, error)
-    if content.count(b"[") + content.count(b"{") > _MAX_DEPTH and _is_too_deep(value):
+    if _may_be_too_deep(content) and _is_too_deep(value):
         raise UndecodedError(f"nested deeper than {_MAX_DEPTH}")
     return value
 
@@ -87,6 +99,17 @@ def _parse_with_nan(content: bytes, error: orjson.JSONDecodeError) -> Any:  # no
 
 def _null_outside_strings(found: re.Match[bytes]) -> bytes:
     return found[0] if found[0].startswith(b'"') else b"null"
+
+
+def _may_be_too_deep(content: bytes) -> bool:
+    """False where there are too few brackets; stops at the first that is too many."""
+    left = _MAX_DEPTH
+    for bracket in (b"[", b"{"):
+        at = content.find(bracket)
+        while at >= 0 and left >= 0:
+            left -= 1
+            at = content.find(bracket, at + 1)
+    return left < 0
 
 
 def _is_too_deep(value: object) -> bool:

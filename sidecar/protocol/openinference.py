@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sidecar.data import Concept, Data, Tensor, Text
 from sidecar.errors import PermanentError
-from sidecar.protocol.call import MAX_INPUTS, UndecodedError, list_at
+from sidecar.protocol.call import MAX_INPUTS, Items, Metadata, UndecodedError, list_at
 from sidecar.protocol.concepts import concepts_of_classified, concepts_of_several
 from sidecar.protocol.stand_in import BYTES, content_of, is_stand_in
 
@@ -30,19 +30,19 @@ class _Column(NamedTuple):
     data: list[Any]
 
 
-def read_inputs(request: object, metadata: Mapping[str, Any]) -> tuple[Data, ...]:
+def read_inputs(request: object, metadata: Metadata) -> Items:
     """The items of a request, each with `metadata`. Raises UndecodedError."""
     columns = _columns(request, "inputs")
-    return tuple([_item(tensors, metadata) for tensors in _items(columns, _shared_axis(columns))])
+    return Items(_items(columns, _shared_axis(columns)), lambda tensors: _item(tensors, metadata()))
 
 
-def read_outputs(answer: object, count: int) -> tuple[Data, ...]:
+def read_outputs(answer: object, count: int) -> Items:
     """The items of an answer to `count` inputs. Raises UndecodedError."""
     columns = _columns(answer, "outputs")
     length = _shared_axis(columns)
     if count == 1 and length != 1:
         length = None
-    return tuple([_item(tensors, _NO_METADATA, _concepts(tensors)) for tensors in _items(columns, length)])
+    return Items(_items(columns, length), lambda tensors: _item(tensors, _NO_METADATA, _concepts(tensors)))
 
 
 def read_version(answer: object) -> str:

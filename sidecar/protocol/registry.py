@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sidecar.protocol import clarifai, openinference, tensorflow
+from sidecar.protocol import clarifai, openinference, rows, tensorflow
 from sidecar.protocol.call import PredictProtocol, no_version
 
 PROTOCOLS: Mapping[str, PredictProtocol] = {
@@ -17,4 +17,5 @@ PROTOCOLS: Mapping[str, PredictProtocol] = {
     "clarifai": PredictProtocol(
         clarifai.read_inputs, clarifai.read_outputs, clarifai.read_version, clarifai.write_request
     ),
+    "rows": PredictProtocol(rows.read_inputs, rows.read_outputs, no_version, rows.write_request),
 }

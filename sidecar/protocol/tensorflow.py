@@ -13,14 +13,14 @@ from typing import Any
 
 from sidecar.data import Concept, Data, Tensor, Text, from_bytes
 from sidecar.errors import PermanentError
-from sidecar.protocol.call import MAX_INPUTS, UndecodedError, list_at
+from sidecar.protocol.call import MAX_INPUTS, Items, Metadata, UndecodedError, list_at
 from sidecar.protocol.concepts import concepts_of, concepts_of_several
 from sidecar.protocol.stand_in import BYTES, content_of, from_base64, is_stand_in, to_base64
 
 _NO_METADATA: Mapping[str, Any] = {}
 
 
-def read_inputs(request: object, metadata: Mapping[str, Any]) -> tuple[Data, ...]:
+def read_inputs(request: object, metadata: Metadata) -> Items:
     """The items of a request, each with `metadata`. Raises UndecodedError."""
     if not isinstance(request, dict):
         raise UndecodedError("must be an object with instances, inputs or examples")
@@ -31,10 +31,10 @@ def read_inputs(request: object, metadata: Mapping[str, Any]) -> tuple[Data, ...
         items = [_in_context(example, context) for example in list_at(request, "examples")]
     else:
         items = list_at(request, "instances")
-    return tuple([_read(item, metadata) for item in items])
+    return Items(items, lambda item: _read(item, metadata()))
 
 
-def read_outputs(answer: object, count: int) -> tuple[Data, ...]:
+def read_outputs(answer: object, count: int) -> Items:
     """The items of an answer to `count` inputs. Raises UndecodedError."""
     if isinstance(answer, dict) and "outputs" in answer:
         items = _split(answer["outputs"], count)
@@ -42,12 +42,16 @@ def read_outputs(answer: object, count: int) -> tuple[Data, ...]:
         items = list_at(answer, "results")
     else:
         items = list_at(answer, "predictions")
-    return tuple([_read(item, _NO_METADATA, _concepts(item)) for item in items])
+    return Items(items, _read_output)
 
 
 def write_request(inputs: Sequence[Data]) -> dict[str, Any]:
     """The request whose instances are `inputs`. Raises PermanentError for an input without tensors, media or text."""
     return {"instances": [_instance(data) for data in inputs]}
+
+
+def _read_output(item: object) -> Data:
+    return _read(item, _NO_METADATA, _concepts(item))
 
 
 def _in_context(example: object, context: object) -> object:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.exchanges import gzipped, predict
 
 from sidecar.data import Concept, Raw, to_wire
-from sidecar.exchange import Exchange, Head, Message, read_head
-from sidecar.protocol.call import MAX_INPUTS, Call, UndecodedError
+from sidecar.exchange import Exchange, Head, read_head
+from sidecar.protocol.call import MAX_INPUTS, Call, Side, UndecodedError
 from sidecar.protocol.content import parse_json, unpack
 from sidecar.protocol.decode import decode
 from sidecar.protocol.routes import Route, recognise
@@ -28,11 +28,16 @@ ANSWER = {"predictions": [[0.9, 0.1], [0.2, 0.8]]}
 
 
 def read(exchange: Exchange, metadata: dict[str, Any] | None = None, **limits: int) -> Call:
-    head = read_head(exchange.request.head)
+    request, response = exchange.request, exchange.response
+    head = read_head(request.head)
     route = recognise(b"POST", head.target.encode())
     assert route is not None
-    answer_head = None if exchange.response is None else read_head(exchange.response.head)
-    return decode(route, exchange, head, answer_head, metadata or {}, **limits)
+    answer = None if response is None else Side(read_head(response.head), response.body, exchange.response_is_whole)
+
+    def describe(version: str) -> dict[str, Any]:
+        return {**metadata, "version": version} if metadata else {}
+
+    return decode(route, Side(head, request.body), answer, describe, **limits)
 
 
 def test_outputs_stand_beside_their_inputs() -> None:
@@ -180,9 +185,8 @@ def test_json_of_any_shape_never_raises_and_always_pairs(data: st.DataObject) ->
 def test_bytes_of_any_kind_never_raise(request: bytes, answer: bytes, coding: str) -> None:
     head = Head(("POST", "", ""), (("content-encoding", coding),) if coding else ())
     status = Head(("HTTP/1.1", "200", "OK"), head.headers)
-    exchange = Exchange(b"", 0.0, 0.0, Message(b"", request), Message(b"", answer))
     for protocol in TARGETS:
-        call = decode(Route(protocol, "m"), exchange, head, status)
+        call = decode(Route(protocol, "m"), Side(head, request), Side(status, answer))
         assert len(call.inputs) == len(call.outputs)
         if call.error:
             assert call.inputs[0].raw is not None
