@@ -1,19 +1,22 @@
 """A workflow as written → a graph that can run, or every fault in it at once.
 
 The rules are the vendor's for its YAML (unique ids, earlier nodes only, at most 20 nodes), and ours: `$input` and
-`$output` may be read by any node, and something must come out at the end.
+`$output` may be read by any node, a node is given what it can read, and something must come out at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from sidecar.collector import Node, Workflow
 from sidecar.errors import ConfigurationError, Problem
-from sidecar.workflow.operators.operator import Operator, build
-from sidecar.workflow.operators.registry import OPERATORS
+from sidecar.workflow.draws import draws_of
+from sidecar.workflow.flow import fields_held, problems_of_flow
+from sidecar.workflow.operators.operator import Ground, Operator, build
+from sidecar.workflow.operators.random_sample import RandomSample
+from sidecar.workflow.operators.registry import BUILT_IN, Operators
 
 MAX_NODES = 20
 Default = Literal["$input", "$output"]
@@ -32,6 +35,8 @@ class Step:
     """Ids of earlier steps, `$input`, `$output`, or `$default`: the one of the two that the workflow's place gives."""
     operator: Operator | None
     model_id: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """What the node says to the model, read by the shape of its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +51,44 @@ class Graph:
     """Every model that a step may ask."""
     read: frozenset[str]
     """Every id that a step reads."""
+    draws: tuple[RandomSample, ...] = ()
+    """The samples that decide alone."""
 
-    def reads_output(self, default: Default) -> bool:
-        """True if a step reads the model's output when `default` is what a node without inputs reads."""
-        return OUTPUT in self.read or (default == OUTPUT and DEFAULT in self.read)
+    @property
+    def holds(self) -> bool:
+        """True if a step holds jobs back in the queue: it must stand before the queue."""
+        return any(step.operator is not None and step.operator.holds for step in self.steps)
+
+    @property
+    def keeps_content(self) -> bool:
+        """True if a step remembers what is made from content."""
+        return any(step.operator is not None and step.operator.keeps_content for step in self.steps)
+
+    def reads(self, side: Default, default: Default) -> bool:
+        """True if a step reads `side` when `default` is what a node without inputs reads."""
+        return side in self.read or (side == default and DEFAULT in self.read)
 
 
-def compile_workflow(workflow: Workflow, models: Collection[str]) -> Graph:
-    """The graph of `workflow`; `models` are the ids that a node may ask.
+def compile_workflow(workflow: Workflow, models: Collection[str], operators: Operators = BUILT_IN) -> Graph:
+    """The graph of `workflow`; `models` are the ids that a node may ask, `operators` what its nodes can be.
 
     Raises ConfigurationError with every fault, each with its field path, such as `nodes[1].model.output_info.params`.
     """
-    problems = list(_problems_of_size(workflow))
+    problems = [*_problems_of_size(workflow), *_problems_of_holding(workflow, operators)]
     steps: list[Step] = []
     seen: set[str] = set()
+    held = fields_held(workflow.nodes, operators.kinds)
+    ground = replace(operators.ground, workflow=workflow.id)
     for index, node in enumerate(workflow.nodes):
         where = f"nodes[{index}]"
         found = [
             *_problems_of_id(node, seen),
-            *_problems_of_inputs(node, seen, workflow),
-            *_problems_of_model(node, models),
+            *_problems_of_inputs(node, seen, workflow, operators),
+            *problems_of_flow(node, operators.kinds, held),
+            *_problems_of_model(node, models, operators),
         ]
         try:
-            steps.append(_step(node))
+            steps.append(_step(node, operators, ground))
         except ConfigurationError as error:
             found.extend(error.problems)
         problems.extend(replace(problem, field=f"{where}.{problem.field}") for problem in found)
@@ -80,7 +100,7 @@ def compile_workflow(workflow: Workflow, models: Collection[str]) -> Graph:
     if problems:
         raise ConfigurationError(problems)
     asked = dict.fromkeys(step.model_id for step in steps if step.operator is None)
-    return Graph(workflow.id, tuple(steps), ends, tuple(asked), read)
+    return Graph(workflow.id, tuple(steps), ends, tuple(asked), read, draws_of(steps, ends))
 
 
 def _problems_of_size(workflow: Workflow) -> Iterator[Problem]:
@@ -88,6 +108,14 @@ def _problems_of_size(workflow: Workflow) -> Iterator[Problem]:
         yield Problem("must not be empty", "nodes")
     if len(workflow.nodes) > MAX_NODES:
         yield Problem(f"{len(workflow.nodes)} nodes, at most {MAX_NODES}", "nodes")
+
+
+def _problems_of_holding(workflow: Workflow, operators: Operators) -> Iterator[Problem]:
+    kinds = [operators.kinds.get(node.model.type_id) for node in workflow.nodes]
+    holding = [index for index, kind in enumerate(kinds) if kind is not None and kind.holds]
+    for index in holding[1:]:
+        first = workflow.nodes[holding[0]].id
+        yield Problem(f"holds jobs back, as {first!r} does: one is enough", f"nodes[{index}].model.model_type_id")
 
 
 def _problems_of_id(node: Node, seen: set[str]) -> Iterator[Problem]:
@@ -99,14 +127,18 @@ def _problems_of_id(node: Node, seen: set[str]) -> Iterator[Problem]:
         yield Problem(f"{node.id!r} stands twice", "id")
 
 
-def _problems_of_inputs(node: Node, seen: set[str], workflow: Workflow) -> Iterator[Problem]:
+def _problems_of_inputs(
+    node: Node, seen: set[str], workflow: Workflow, operators: Operators
+) -> Iterator[Problem]:  # fmt: skip
     for index, name in enumerate(node.inputs):
         if name in _RESERVED or name in seen:
             continue
         is_later = any(other.id == name for other in workflow.nodes)
         fault = "is not an earlier node" if is_later else f"is no node, {INPUT} or {OUTPUT}"
         yield Problem(f"{name!r} {fault}", f"node_inputs[{index}].node_id")
-    kind = OPERATORS.get(node.model.type_id)
+    kind = operators.kinds.get(node.model.type_id)
+    if kind is None and node.model.type_id:  # what is not known is said below
+        return
     wanted = kind.input_count if kind else 1
     given = len(node.inputs) or 1
     if given != wanted:
@@ -114,21 +146,25 @@ def _problems_of_inputs(node: Node, seen: set[str], workflow: Workflow) -> Itera
         yield Problem(f"{name} reads {wanted}, not {given}", "node_inputs")
 
 
-def _problems_of_model(node: Node, models: Collection[str]) -> Iterator[Problem]:
+def _problems_of_model(node: Node, models: Collection[str], operators: Operators) -> Iterator[Problem]:
     model = node.model
     if model.type_id and model.version_id:
         yield Problem("must not stand beside model_type_id: an operator has no versions", "model.model_version_id")
-    if model.type_id and model.type_id not in OPERATORS:
-        known = ", ".join(sorted(OPERATORS))
+    if model.type_id in operators.broken:
+        yield Problem(f"{model.type_id!r} cannot be used: {operators.broken[model.type_id]}", "model.model_type_id")
+    elif model.type_id and model.type_id not in operators.kinds:
+        known = ", ".join(sorted(operators.kinds))
         yield Problem(f"{model.type_id!r} is no operator; known: {known}", "model.model_type_id")
     elif not model.type_id and not model.model_id:
         yield Problem("name an operator here, or a model by model_id", "model.model_type_id")
     elif not model.type_id and model.model_id not in models:
         known = ", ".join(sorted(models)) or "none"
-        yield Problem(f"{model.model_id!r} is no model in the setting `models`; known: {known}", "model.model_id")
+        message = f"{model.model_id!r} is no model in the setting `models` or among the policies; known: {known}"
+        yield Problem(message, "model.model_id")
 
 
-def _step(node: Node) -> Step:
-    kind = OPERATORS.get(node.model.type_id)
-    operator = None if kind is None else build(kind, node)
-    return Step(node.id, node.inputs or (DEFAULT,), operator, "" if operator else node.model.model_id)
+def _step(node: Node, operators: Operators, ground: Ground) -> Step:
+    kind = operators.kinds.get(node.model.type_id)
+    operator = None if kind is None else build(kind, node, ground)
+    inputs = node.inputs or ((kind.default_input if kind else "") or DEFAULT,)
+    return Step(node.id, inputs, operator, "" if operator else node.model.model_id, node.model.params)

@@ -6,8 +6,10 @@ and is empty itself. The result is the merged output of the last nodes; any fiel
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+import functools
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from sidecar.data import Data
 from sidecar.errors import SidecarError
@@ -21,10 +23,13 @@ __all__ = ["Dropped", "Filtered", "Item", "Kept", "ModelRequest", "Verdict", "ru
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A model to be asked about one piece of data."""
+    """A model to be asked about one piece of data; the last two name the input that it stands for."""
 
     model_id: str
     data: Data
+    params: Mapping[str, Any] = field(default_factory=dict)
+    exchange_id: bytes = b""
+    input_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Dropped:
 
 
 Verdict = Kept | Filtered | Dropped
+_NO_OUTPUT = Dropped("no_output", "the workflow reads the model's output, and there is none")
 
 
 def run(graph: Graph, item: Item, default: Default) -> Generator[ModelRequest, Data, Verdict]:
@@ -57,19 +63,20 @@ def run(graph: Graph, item: Item, default: Default) -> Generator[ModelRequest, D
 
     Send the answer to each yielded request; the same model is asked about the same data once only.
     """
-    if item.output is None and graph.reads_output(default):
-        return Dropped("no_output", "the workflow reads the model's output, and there is none")
-    outputs: dict[str, Data] = {INPUT: item.input, OUTPUT: item.output or EMPTY}
-    outputs[DEFAULT] = outputs[default]
+    outputs = _given(graph, item, default)
+    if outputs is None:
+        return _NO_OUTPUT
     answers: list[tuple[ModelRequest, Data]] = []
     emptied = ""
     for step in graph.steps:
-        inputs = tuple([outputs[name] for name in step.inputs])
+        names = step.inputs
+        inputs = (outputs[names[0]],) if len(names) == 1 else tuple([outputs[name] for name in names])
         if inputs[0].is_empty and all(data.is_empty for data in inputs):
             outputs[step.id] = EMPTY
             continue
         if step.operator is None:
-            output: Data | Dropped = yield from _ask(ModelRequest(step.model_id, inputs[0]), answers)
+            request = ModelRequest(step.model_id, inputs[0], step.params, item.exchange_id, item.input_index)
+            output: Data | Dropped = yield from _ask(request, answers)
         else:
             output = _operate(step.id, step.operator, inputs, item)
         if isinstance(output, Dropped):
@@ -82,7 +89,13 @@ def run(graph: Graph, item: Item, default: Default) -> Generator[ModelRequest, D
 
 
 def run_without_models(graph: Graph, item: Item, default: Default) -> Verdict:
-    """Run a graph that asks no model. Raises ValueError for one that does."""
+    """Run a graph that asks no model. Raises ValueError for one that does.
+
+    An input that a sample leaves out for certain is filtered by it, whatever node would have been the last.
+    """
+    for sample in graph.draws:
+        if not sample.keeps(item) and (item.has_output or not graph.reads(OUTPUT, default)):
+            return _left_out_by(sample.node)
     try:
         request = next(run(graph, item, default))
     except StopIteration as end:
@@ -91,14 +104,37 @@ def run_without_models(graph: Graph, item: Item, default: Default) -> Verdict:
     raise ValueError(f"workflow {graph.id!r} asks model {request.model_id!r}: use run")
 
 
+@functools.lru_cache(1024)
+def _left_out_by(node: str) -> Filtered:
+    return Filtered(node)
+
+
+def _given(graph: Graph, item: Item, default: Default) -> dict[str, Data] | None:
+    """What stands before the first step, as far as any reads it; None when the output is read and there is none."""
+    given: dict[str, Data] = {}
+    if graph.reads(OUTPUT, default):
+        output = item.output
+        if output is None:
+            return None
+        given[OUTPUT] = output
+    if graph.reads(INPUT, default):
+        given[INPUT] = item.input
+    if DEFAULT in graph.read:
+        given[DEFAULT] = given[default]
+    return given
+
+
 def _operate(node: str, operator: Operator, inputs: tuple[Data, ...], item: Item) -> Data | Dropped:
     try:
-        return operator(inputs, item)
+        output = operator(inputs, item)
     except SidecarError as error:
         return Dropped("operator_failed", f"node {node!r}: {error}")
     except Exception as error:  # noqa: BLE001 - an operator's bug must cost one input under a named reason, not the engine
         # the type alone: a foreign error's text may repeat what was captured
         return Dropped("operator_failed", f"node {node!r}: {type(error).__name__}")
+    if not isinstance(output, Data):  # an operator of others, which no type checker has seen
+        return Dropped("operator_failed", f"node {node!r}: gave {type(output).__name__}, not Data")
+    return output
 
 
 def _ask(request: ModelRequest, answers: list[tuple[ModelRequest, Data]]) -> Generator[ModelRequest, Data, Data]:

@@ -9,6 +9,7 @@ import pytest
 from sidecar.collector import Node, NodeModel, Workflow
 from sidecar.errors import ConfigurationError
 from sidecar.workflow.graph import compile_workflow
+from sidecar.workflow.operators.registry import OPERATORS
 
 SAMPLE = {"keep_fraction": 0.5}
 THRESHOLD = {"concept_threshold_type": "LESS_THAN"}
@@ -53,16 +54,18 @@ def faults(*nodes: Node) -> list[tuple[str, str]]:
         (
             [node("a", "random-smaple")],
             "nodes[0].model.model_type_id",
-            (
-                "'random-smaple' is no operator; known: concept-threshold, concept-thresholder, disagreement-filter, "
-                "metadata-filter, random-sample"
-            ),
+            f"'random-smaple' is no operator; known: {', '.join(sorted(OPERATORS))}",
+        ),
+        (
+            [node("a", "nope", ("$input", "$output"))],
+            "nodes[0].model.model_type_id",
+            f"'nope' is no operator; known: {', '.join(sorted(OPERATORS))}",
         ),
         ([node("m", "", model_id="")], "nodes[0].model.model_type_id", "name an operator here, or a model by model_id"),
         (
             [node("m", "", model_id="fourth")],
             "nodes[0].model.model_id",
-            "'fourth' is no model in the setting `models`; known: second, third",
+            "'fourth' is no model in the setting `models` or among the policies; known: second, third",
         ),
         (
             [node("a", version_id="1")],
@@ -161,15 +164,15 @@ def test_a_graph_knows_what_it_reads_asks_and_gives() -> None:
     )
     assert graph.models == ("second",)
     assert graph.ends == ("differ",)
-    assert graph.reads_output("$input")
+    assert graph.reads("$output", "$input")
 
 
 def test_whether_the_output_is_read_depends_on_the_workflows_place() -> None:
     graph = compile_workflow(Workflow("w", (node("a"), node("b", inputs=("$input",)))), ())
-    assert graph.reads_output("$output")
-    assert not graph.reads_output("$input")
+    assert graph.reads("$output", "$output")
+    assert not graph.reads("$output", "$input")
     named = compile_workflow(Workflow("w", (node("a", inputs=("$input",)),)), ())
-    assert not named.reads_output("$output")
+    assert not named.reads("$output", "$output")
 
 
 @pytest.mark.parametrize("kind", ["LESS_THAN", 3, 3.0])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.operators import classified, graph_of, judge
 
 from sidecar.collector import Node, NodeModel, Workflow
-from sidecar.data import Concept, Data, Tensor
-from sidecar.workflow.graph import Default, Graph, compile_workflow
-from sidecar.workflow.run import Dropped, Filtered, Item, Kept, Verdict, run_without_models
+from sidecar.data import Concept, Data, Embedding, Region, Tensor
+from sidecar.workflow.graph import compile_workflow
+from sidecar.workflow.run import Dropped, Filtered, Item, Kept, run_without_models
 
 COMPARE = {
     "GREATER_THAN": operator.gt,
@@ -22,20 +22,6 @@ COMPARE = {
     "LESS_THAN_OR_EQUAL": operator.le,
     "EQUAL": operator.eq,
 }
-
-
-def graph_of(type_id: str, params: Mapping[str, Any], concepts: Mapping[str, float] | None = None) -> Graph:
-    model = NodeModel("n", type_id, params=params, concepts=tuple((concepts or {}).items()))
-    return compile_workflow(Workflow("w", (Node("n", model),)), ())
-
-
-def judge(graph: Graph, given_data: Data, default: Default = "$output", index: int = 0, **metadata: Any) -> Verdict:
-    item = Item(b"exchange", index, "collector", Data(metadata=metadata), given_data)
-    return run_without_models(graph, item, default)
-
-
-def classified(**concepts: float) -> Data:
-    return Data(concepts=tuple(Concept(name, value) for name, value in concepts.items()))
 
 
 def naive(concepts: Mapping[str, float], thresholds: Mapping[str, float], kind: str, require: str) -> dict[str, float]:
@@ -148,21 +134,50 @@ def test_a_failing_expression_does_not_repeat_the_metadata() -> None:
     assert "secret" not in verdict.detail
 
 
-def disagreement(first: Data, second: Data) -> Verdict:
-    model = NodeModel("n", "disagreement-filter")
-    graph = compile_workflow(Workflow("w", (Node("n", model, ("$output", "$input")),)), ())
-    return run_without_models(graph, Item(b"e", 0, "c", second, first), "$output")
-
-
-def test_disagreement_passes_the_second_opinion_on() -> None:
-    sure, other = classified(a=0.9, b=0.1), classified(a=0.3, b=0.7)
-    assert disagreement(sure, other) == Kept(other)
-    assert disagreement(sure, classified(a=0.5, b=0.5)) == Filtered("n")
-    assert disagreement(sure, Data()) == Filtered("n")
-
-
-def test_what_cannot_be_compared_is_a_fault_not_an_agreement() -> None:
-    verdict = disagreement(classified(a=0.9), Data(tensors=(Tensor(1),)))
-    assert verdict == Dropped(
-        "operator_failed", "node 'n': cannot compare: the second of node_inputs holds no concepts"
+@settings(deadline=None)
+@given(
+    st.lists(st.dictionaries(names, values), max_size=4),
+    st.dictionaries(names | st.just("*"), values, min_size=1),
+    st.sampled_from(sorted(COMPARE)),
+    st.sampled_from(["any", "all"]),
+)
+def test_the_region_thresholder_is_the_naive_one_in_each_region(
+    regions: list[dict[str, float]], thresholds: dict[str, float], kind: str, require: str
+) -> None:
+    graph = graph_of("region-thresholder", {"concept_threshold_type": kind, "require": require}, thresholds)
+    box = (0.0, 0.1, 0.5, 0.6)
+    given_data = Data(
+        regions=tuple(Region(f"r{n}", box, classified(**each).concepts) for n, each in enumerate(regions)),
+        embeddings=(Embedding((1.0,)),),
     )
+    left = [(n, naive(each, thresholds, kind, require)) for n, each in enumerate(regions)]
+    expected = tuple(Region(f"r{n}", box, classified(**each).concepts) for n, each in left if each)
+    assert judge(graph, given_data) == (Kept(Data(regions=expected)) if expected else Filtered("n"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_regions_are_counted_whatever_is_in_them(count: int) -> None:
+    data = Data(regions=tuple(Region() for _ in range(count)), embeddings=(Embedding((1.0,)),))
+    assert judge(graph_of("object-counter"), data) == Kept(Data(metadata={"object_count": count}))
+
+
+def test_a_number_that_was_counted_can_be_filtered_by() -> None:
+    nodes = (
+        Node("count", NodeModel("count", "object-counter")),
+        Node(
+            "many",
+            NodeModel("many", "metadata-filter", params={"expression": "node.object_count > `1` && caller == 'bob'"}),
+            ("count",),
+        ),
+    )
+    graph = compile_workflow(Workflow("w", nodes), ())
+    assert judge(graph, Data(regions=(Region(), Region())), caller="bob") == Kept(Data(metadata={"object_count": 2}))
+    assert judge(graph, Data(regions=(Region(),)), caller="bob", node={"object_count": 5}) == Filtered("many")
+    assert judge(graph, Data(regions=(Region(), Region())), caller="eve") == Filtered("many")
+
+
+def test_metadata_that_a_model_claims_does_not_pass_for_the_inputs() -> None:
+    graph = graph_of("metadata-filter", {"expression": "caller == 'alice'"})
+    claims = Data(concepts=(Concept("a"),), metadata={"caller": "alice"})
+    assert judge(graph, claims, caller="eve") == Filtered("n")
+    assert judge(graph, claims, caller="alice") == Kept(claims)

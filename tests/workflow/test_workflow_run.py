@@ -13,7 +13,7 @@ from sidecar.errors import PermanentError
 from sidecar.workflow.graph import Default, Graph, compile_workflow
 from sidecar.workflow.merge import merge
 from sidecar.workflow.operators.operator import Operator, Params
-from sidecar.workflow.operators.registry import OPERATORS
+from sidecar.workflow.operators.registry import BUILT_IN, OPERATORS, Operators
 from sidecar.workflow.run import (
     Dropped,
     Filtered,
@@ -43,8 +43,8 @@ def above(name: str, concept: str, value: float, *inputs: str) -> Node:
     return operator(name, "concept-thresholder", *inputs, concept_threshold_type=kind, concepts={concept: value})
 
 
-def graph(*nodes: Node) -> Graph:
-    return compile_workflow(Workflow("w", nodes), {"second", "third"})
+def graph(*nodes: Node, operators: Operators = BUILT_IN) -> Graph:
+    return compile_workflow(Workflow("w", nodes), {"second", "third"}, operators)
 
 
 def finish(
@@ -68,7 +68,7 @@ def test_a_model_is_asked_once_for_the_same_data() -> None:
         model("one"), model("two", "$input"), model("three", model_id="third"), above("sure", "b", 0.5, "two")
     )
     verdict, asked = finish(steps, lambda _: other)
-    assert asked == [ModelRequest("second", INPUT), ModelRequest("third", INPUT)]
+    assert asked == [ModelRequest(name, INPUT, {}, b"e", 0) for name in ("second", "third")]
     assert verdict == Kept(other)
 
 
@@ -144,9 +144,9 @@ class Broken(Operator):
     ],
 )
 def test_an_operators_fault_is_a_verdict(error: Exception, detail: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.workflow.graph.OPERATORS", {**OPERATORS, "broken": Broken})
     monkeypatch.setattr(Broken, "error", error)
-    steps = graph(operator("b", "broken"), operator("all", "random-sample", keep_fraction=1))
+    operators = Operators({**OPERATORS, "broken": Broken})
+    steps = graph(operator("b", "broken"), operator("all", "random-sample", keep_fraction=1), operators=operators)
     verdict = run_without_models(steps, Item(b"e", 0, "c", INPUT, OUTPUT), "$output")
     assert verdict == Dropped("operator_failed", detail)
 

@@ -8,9 +8,10 @@ passes; with `*` listed, every concept there is must pass. Source: the Clarifai 
 from __future__ import annotations
 
 import enum
+import functools
 import operator
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import field_validator
 
@@ -18,7 +19,7 @@ from sidecar.collector import Node
 from sidecar.data import Concept, Data
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.workflow.item import Item
-from sidecar.workflow.operators.operator import EMPTY, Operator, Params
+from sidecar.workflow.operators.operator import EMPTY, Deciding, Operator, Params
 
 ANY_CONCEPT = "*"
 _FIELD = "model.output_info.data.concepts"
@@ -41,6 +42,12 @@ _COMPARISONS: dict[ThresholdType, Callable[[float, float], bool]] = {
     ThresholdType.LESS_THAN_OR_EQUAL: operator.le,
     ThresholdType.EQUAL: operator.eq,
 }
+_SIGNS: dict[ThresholdType, Literal["<", "<=", ">", ">="]] = {
+    ThresholdType.GREATER_THAN: ">",
+    ThresholdType.GREATER_THAN_OR_EQUAL: ">=",
+    ThresholdType.LESS_THAN: "<",
+    ThresholdType.LESS_THAN_OR_EQUAL: "<=",
+}
 
 
 class ConceptThresholderParams(Params):
@@ -59,6 +66,9 @@ class ConceptThresholderParams(Params):
 
 class ConceptThresholder(Operator):
     params_model = ConceptThresholderParams
+    reads = frozenset(("concepts",))
+    gives = frozenset(("concepts",))
+    never_fails = True
 
     def __init__(self, node: Node, params: ConceptThresholderParams) -> None:
         thresholds = dict(node.model.concepts)
@@ -69,6 +79,7 @@ class ConceptThresholder(Operator):
         if len(thresholds) < len(node.model.concepts):
             raise ConfigurationError(Problem("a concept stands twice", _FIELD))
         self._passes = _COMPARISONS[params.concept_threshold_type]
+        self._sign = _SIGNS.get(params.concept_threshold_type)
         self._all_must_pass = params.require == "all"
         self._any_concept = thresholds.pop(ANY_CONCEPT, None)
         self._thresholds = thresholds
@@ -80,6 +91,22 @@ class ConceptThresholder(Operator):
             return EMPTY
         return Data(concepts=tuple(kept))
 
+    @property
+    def deciding(self) -> Deciding | None:
+        """Where one threshold decides: the value of its concept, or the largest or smallest of all."""
+        if self._sign is None or len(self._thresholds) + (self._any_concept is not None) != 1:
+            return None
+        for name, threshold in self._thresholds.items():
+            return Deciding(f"value of {name!r}", self._sign, threshold, functools.partial(_value_of, name))
+        is_largest = (self._sign in (">", ">=")) is not self._all_must_pass
+        pick: Callable[..., Any] = max if is_largest else min
+        return Deciding(
+            f"{'largest' if is_largest else 'smallest'} value of a concept",
+            self._sign,
+            self._any_concept or 0.0,
+            lambda inputs: pick((concept.value for concept in inputs[0].concepts), default=None),
+        )
+
     def _kept(self, concepts: tuple[Concept, ...]) -> list[Concept]:
         passes, thresholds, default = self._passes, self._thresholds, self._any_concept
         if not thresholds and default is not None:
@@ -90,4 +117,8 @@ class ConceptThresholder(Operator):
     def _have_all_passed(self, concepts: tuple[Concept, ...], kept: list[Concept]) -> bool:
         if self._any_concept is not None and len(kept) < len(concepts):
             return False
-        return self._thresholds.keys() <= {concept.id for concept in kept}
+        return not self._thresholds or self._thresholds.keys() <= {concept.id for concept in kept}
+
+
+def _value_of(name: str, inputs: tuple[Data, ...]) -> float | None:
+    return next((concept.value for concept in inputs[0].concepts if concept.id == name), None)

@@ -1,7 +1,8 @@
 """`metadata-filter` (*ours*): passes its input on where a JMESPath expression over the input's metadata is truthy.
 
 The metadata is the original input's wherever the node stands in the graph: request headers on the allow-list, query,
-path, caller, model, version, status and latency (see `capture.arrival`), and what the client sent as metadata.
+path, caller, model, version, status and latency (see `capture.arrival`), and what the client sent as metadata. What the
+node that it reads gave as metadata of its own, such as an object-counter's number, is under `node`.
 """
 
 from __future__ import annotations
@@ -47,8 +48,11 @@ class MetadataFilter(Operator):
         self._search = jmespath.compile(params.expression).search
 
     def __call__(self, inputs: tuple[Data, ...], item: Item) -> Data:
+        own, metadata = inputs[0].metadata, item.input.metadata
+        if own and own is not metadata:
+            metadata = {**metadata, "node": own}
         try:
-            found = self._search(item.input.metadata)
+            found = self._search(metadata)
         except JMESPathError as error:
             # its text would repeat the metadata
             raise PermanentError(f"{type(error).__name__} in {self._expression!r} on this metadata") from error

@@ -22,11 +22,15 @@ class RandomSampleParams(Params):
 
 class RandomSample(Operator):
     params_model = RandomSampleParams
+    never_fails = True
 
     def __init__(self, node: Node, params: RandomSampleParams) -> None:
-        self._node = node.id
+        self.node = node.id
         self._keep_fraction = params.keep_fraction
 
     def __call__(self, inputs: tuple[Data, ...], item: Item) -> Data:
-        draw = fraction(item.exchange_id, item.input_index, item.collector, self._node)
-        return inputs[0] if self._keep_fraction > draw else EMPTY
+        return inputs[0] if self.keeps(item) else EMPTY
+
+    def keeps(self, item: Item) -> bool:
+        """What it decides: by the item's names alone, not by its data."""
+        return self._keep_fraction > fraction(item.exchange_id, item.input_index, item.collector, self.node)

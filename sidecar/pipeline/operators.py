@@ -1,0 +1,28 @@
+"""What the nodes of this process's graphs can be: the built-in operators, those of plug-ins, and the knowledge graphs.
+
+Blocking: reads files and imports what is installed. Done once, at the start of the engine and of `sidecar check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sidecar.errors import Problem
+from sidecar.memory import Memories
+from sidecar.policy.graphs import read_graphs
+from sidecar.workflow.operators.knowledge import read_knowledge_graph
+from sidecar.workflow.operators.operator import Ground
+from sidecar.workflow.operators.plugins import load_plugins
+from sidecar.workflow.operators.registry import OPERATORS, Operators
+
+
+def open_operators(
+    policies: Path, loading: Callable[[str], object] = lambda _: None, memories: Memories | None = None
+) -> tuple[Operators, tuple[Problem, ...]]:  # fmt: skip
+    """The operators, and what of them cannot be used; `loading` is told of each plug-in before its code is run.
+    They remember in `memories`, in new ones unless given."""
+    plugins = load_plugins(OPERATORS, loading)
+    graphs, problems = read_graphs(policies, read_knowledge_graph)
+    operators = Operators({**OPERATORS, **plugins.kinds}, plugins.broken, Ground(graphs, memories or Memories()))
+    return operators, (*plugins.problems, *problems)
