@@ -287,7 +287,9 @@ def _media_from_wire(value: object, where: str) -> Media:
 
 def _concept_from_wire(value: object, where: str) -> Concept:
     source = _object(value, where)
-    number = source.get("value")
+    number, name, label = source.get("value"), source.get("id"), source.get("name")
+    if type(number) is float and type(name) is str and type(label) is str and math.isfinite(number):
+        return Concept(name, number, label)  # as `to_wire` writes them: concepts are most of what is read
     return Concept(
         id=_string(source, "id", where),
         name=_string(source, "name", where),

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from sidecar.capture.caller import Callers
-from sidecar.exchange import Exchange, Head, Message, read_head
-from sidecar.protocol.call import Call
+from sidecar.exchange import Head, read_head
+from sidecar.frame import HAS_RESPONSE, RESPONSE_IS_WHOLE, cut_exchange
+from sidecar.protocol.call import Call, Side
+from sidecar.protocol.content import is_plain
 from sidecar.protocol.decode import decode
 from sidecar.protocol.openinference import BINARY_HEADER
 from sidecar.protocol.routes import Route, recognise
@@ -35,38 +37,45 @@ _OBJECTS_BYTES = 2048
 """What an arrival weighs in memory besides its bodies, roughly."""
 
 
-class Arrival(NamedTuple):
-    """A predict call on its way to matching. The heads inside `exchange` are blank."""
-
-    exchange: Exchange
-    route: Route
-    caller: str
-    metadata: dict[str, Any]
-    request_head: Head
-    response_head: Head | None
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Caller, model and version: what the queue is fair between."""
-        return self.caller, self.route.model, self.route.version
-
-    @property
-    def size_bytes(self) -> int:
-        return self.exchange.size_bytes + _OBJECTS_BYTES
-
-
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What a request's head says; the same for every exchange with the same head."""
 
     route: Route
     caller: str
     metadata: dict[str, Any]
     head: Head
+    key: tuple[str, str, str]
+    """Caller, model and version: what the queue is fair between."""
+    is_plain: bool = False
+    """See `Side`."""
 
 
-class _Answered(NamedTuple):
-    status: int
-    head: Head
+class Arrival(NamedTuple):
+    """A predict call on its way to matching, without its heads."""
+
+    id: bytes
+    started_at: float
+    latency_seconds: float
+    asked: Asked
+    request: bytes
+    """The request's body."""
+    answered: Head | None
+    """What decoding needs of the answer's head; None when the model sent no answer."""
+    answer: bytes
+    """The answer's body."""
+    is_whole: bool
+    answer_is_plain: bool = False
+    """See `Side`."""
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.request) + len(self.answer) + _OBJECTS_BYTES
+
+    def describe(self, version: str) -> dict[str, Any]:
+        """The metadata of each input, once the call's version is known."""
+        status = 0 if self.answered is None else self.answered.status
+        latency_ms = round(self.latency_seconds * 1000, 3)
+        return {**self.asked.metadata, "version": version, "status": status, "latency_ms": latency_ms}
 
 
 class ArrivalReader:
@@ -80,25 +89,17 @@ class ArrivalReader:
         self._names = TRACE_HEADERS.union(name for name in metadata_headers if not is_credential(name))
         self._remembered = functools.lru_cache(_REMEMBERED_HEADS)(self._read)
 
-    def read(self, exchange: Exchange) -> Arrival | None:
-        """The arrival of `exchange`; None when it is no predict call."""
-        request, response = exchange.request, exchange.response
-        read = self._remembered if len(request.head) <= _REMEMBERED_HEAD_BYTES else self._read
-        asked = read(request.head)
+    def read(self, payload: bytes) -> Arrival | None:
+        """The arrival in an EXCHANGE frame's payload; None when it is no predict call. Raises FrameError."""
+        exchange_id, started_at, latency_seconds, flags, head, request, answer_head, answer = cut_exchange(payload)
+        asked = self._remembered(head) if len(head) <= _REMEMBERED_HEAD_BYTES else self._read(head)
         if asked is None:
             return None
-        answered = _NO_ANSWER if response is None else _answered(response.head)
-        metadata = asked.metadata.copy()
-        metadata["status"] = answered.status
-        metadata["latency_ms"] = round(exchange.latency_seconds * 1000, 3)
-        bare = exchange._replace(
-            request=Message(b"", request.body), response=None if response is None else Message(b"", response.body)
-        )
-        return Arrival(
-            bare, asked.route, asked.caller, metadata, asked.head, None if response is None else answered.head
-        )
+        answered, is_plain = _answered(answer_head) if flags & HAS_RESPONSE else _NOT_ANSWERED
+        is_whole = bool(flags & RESPONSE_IS_WHOLE)
+        return Arrival(exchange_id, started_at, latency_seconds, asked, request, answered, answer, is_whole, is_plain)
 
-    def _read(self, content: bytes) -> _Asked | None:
+    def _read(self, content: bytes) -> Asked | None:
         head = read_head(content)
         route = recognise(head.start[0].encode("latin-1"), head.target.encode("latin-1"))
         if route is None:
@@ -113,16 +114,21 @@ class ArrivalReader:
             "model": route.model,
             "version": route.version,
         }
-        return _Asked(route, caller, metadata, _for_decoding(head))
+        bare = _for_decoding(head)
+        return Asked(route, caller, metadata, bare, (caller, route.model, route.version), is_plain(bare))
+
+
+_Answered = tuple[Head | None, bool]
+"""What decoding needs of an answer's head, and whether its body is plain."""
+_NOT_ANSWERED: _Answered = (None, False)
 
 
 def _read_answered(content: bytes) -> _Answered:
-    head = read_head(content)
-    return _Answered(head.status, _for_decoding(head))
+    head = _for_decoding(read_head(content))
+    return head, is_plain(head)
 
 
 _remembered_answer = functools.lru_cache(_REMEMBERED_HEADS)(_read_answered)
-_NO_ANSWER = _Answered(0, Head(("", "", ""), ()))
 
 
 def _answered(content: bytes) -> _Answered:
@@ -131,7 +137,11 @@ def _answered(content: bytes) -> _Answered:
 
 def decode_arrival(arrival: Arrival) -> Call:
     """The call in `arrival`. Never raises; see `protocol.decode`."""
-    return decode(arrival.route, arrival.exchange, arrival.request_head, arrival.response_head, arrival.metadata)
+    asked, answered = arrival.asked, arrival.answered
+    answer = None
+    if answered is not None:
+        answer = Side(answered, arrival.answer, arrival.is_whole, arrival.answer_is_plain)
+    return decode(asked.route, Side(asked.head, arrival.request, True, asked.is_plain), answer, arrival.describe)
 
 
 def is_credential(name: str) -> bool:

@@ -35,13 +35,13 @@ class KeyedQueue(Generic[T]):
         self._limit_bytes = limit_bytes
         self._lanes: OrderedDict[Hashable, _Lane[T]] = OrderedDict()
         self._largest_first: list[tuple[int, int, Hashable]] = []
+        self._is_ranked = False
         self._puts = 0
         self._count = 0
         self._size_bytes = 0
         self._is_closed = False
-        self._changed = asyncio.Event()
-        self._enough = sys.maxsize
-        self._gathered = asyncio.Event()
+        self._wanted = sys.maxsize
+        self._is_enough = asyncio.Event()
 
     def __len__(self) -> int:
         return self._count
@@ -67,11 +67,13 @@ class KeyedQueue(Generic[T]):
         if lane is None:
             lane = self._lanes[key] = _Lane()
         lane.entries.append((item, size_bytes))
-        self._resize(lane, size_bytes, 1)
-        self._rank(key, lane)
-        self._changed.set()
-        if self._count >= self._enough or self._size_bytes > self._limit_bytes // 2:
-            self._gathered.set()
+        lane.size_bytes += size_bytes
+        self._size_bytes += size_bytes
+        self._count += 1
+        if self._is_ranked:
+            self._rank(key, lane)
+        if self._count >= self._wanted or self._size_bytes > self._limit_bytes // 2:
+            self._is_enough.set()
         return self._shrink(key) if self._size_bytes > self._limit_bytes else ()
 
     async def get_batch(self, max_items: int, gather_seconds: float = 0.0) -> list[T]:
@@ -82,36 +84,63 @@ class KeyedQueue(Generic[T]):
         while not self._lanes:
             if self._is_closed:
                 return []
-            self._changed.clear()
-            await self._changed.wait()
+            await self._wait_for(1)
         if gather_seconds and not self._is_closed:
             await self._gather(max_items, gather_seconds)
         batch: list[T] = []
         while self._lanes and len(batch) < max_items:
-            key, lane = next(iter(self._lanes.items()))
-            item, size_bytes = lane.entries.popleft()
-            self._resize(lane, -size_bytes, -1)
-            if lane.entries:
-                self._lanes.move_to_end(key)
+            if len(self._lanes) == 1:
+                batch += self._take_alone(max_items - len(batch))
             else:
-                del self._lanes[key]
-            batch.append(item)
+                batch.append(self._take_next())
+        if self._is_ranked and self._size_bytes < self._limit_bytes // 2:
+            self._is_ranked = False
+            self._largest_first.clear()
         return batch
 
     async def _gather(self, enough: int, seconds: float) -> None:
         if self._count >= enough or self._size_bytes > self._limit_bytes // 2:
             return
-        self._gathered.clear()
-        self._enough = enough
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._gathered.wait(), seconds)
-        self._enough = sys.maxsize
+            async with asyncio.timeout(seconds):
+                await self._wait_for(enough)
+
+    async def _wait_for(self, count: int) -> None:
+        """Until there are so many entries, or the queue is half full or closed."""
+        self._is_enough.clear()
+        self._wanted = count
+        try:
+            await self._is_enough.wait()
+        finally:
+            self._wanted = sys.maxsize
+
+    def _take_next(self) -> T:
+        """The oldest entry of the key whose turn it is."""
+        key, lane = next(iter(self._lanes.items()))
+        item, size_bytes = lane.entries.popleft()
+        self._resize(lane, -size_bytes, -1)
+        if lane.entries:
+            self._lanes.move_to_end(key)
+        else:
+            del self._lanes[key]
+        return item
+
+    def _take_alone(self, most: int) -> list[T]:
+        """Up to `most` entries of the only key."""
+        ((key, lane),) = self._lanes.items()
+        if len(lane.entries) <= most:
+            del self._lanes[key]
+            taken, size_bytes = list(lane.entries), lane.size_bytes
+        else:
+            taken = [lane.entries.popleft() for _ in range(most)]
+            size_bytes = sum(size for _, size in taken)
+        self._resize(lane, -size_bytes, -len(taken))
+        return [item for item, _ in taken]
 
     def close(self) -> None:
         """Take nothing more in; what is left can still be got."""
         self._is_closed = True
-        self._changed.set()
-        self._gathered.set()
+        self._is_enough.set()
 
     def _resize(self, lane: _Lane[T], size_bytes: int, count: int) -> None:
         lane.size_bytes += size_bytes
@@ -136,11 +165,19 @@ class KeyedQueue(Generic[T]):
         self._puts += 1
         heapq.heappush(self._largest_first, (-lane.size_bytes, self._puts, key))
         if len(self._largest_first) > 2 * len(self._lanes) + 64:
-            self._largest_first = [(-lane.size_bytes, n, key) for n, (key, lane) in enumerate(self._lanes.items())]
-            heapq.heapify(self._largest_first)
+            self._rank_all()
+
+    def _rank_all(self) -> None:
+        self._puts += len(self._lanes)  # a later rank never has an earlier one's number, so that keys are not compared
+        self._largest_first = [(-lane.size_bytes, n, key) for n, (key, lane) in enumerate(self._lanes.items())]
+        heapq.heapify(self._largest_first)
 
     def _largest(self) -> Hashable:
-        """The key that holds the most bytes; the queue must not be empty."""
+        """The key that holds the most bytes; the queue must not be empty. Keys are ranked from when they are first
+        compared until the queue is less than half full: while there is room, nobody asks."""
+        if not self._is_ranked:
+            self._is_ranked = True
+            self._rank_all()
         while True:
             rank, order, key = self._largest_first[0]
             lane = self._lanes.get(key)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from sidecar import frame
+from sidecar.capture.announcement import Announcement
 from sidecar.capture.arrival import Arrival
 from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.events import Events
-from sidecar.exchange import Exchange
 from sidecar.frame import Index, Kind
 from sidecar.kit.tasks import Tasks
 
@@ -25,19 +25,23 @@ COUNTS_SECONDS = 5.0
 it has sent before."""
 
 
+TAKEN = "taken"
+"""The receipt of an exchange: every input that a collector matched is now in the ledger."""
+UNWANTED = "unwanted"
+"""No collector matched."""
+
+
+class Receipts(Protocol):
+    """Whoever waits for the receipts of exchanges: a relay, or what counts collected rows."""
+
+    def acknowledge(self, what: str, count: int = 1) -> None: ...
+
+
 class Captured(NamedTuple):
     """An exchange on its way through the engine, with the connection that waits for its receipt."""
 
     arrival: Arrival
-    connection: Connection
-
-    def taken(self) -> None:
-        """Every input that a collector matched is now in the ledger."""
-        self.connection.acknowledge("taken")
-
-    def unwanted(self) -> None:
-        """No collector matched."""
-        self.connection.acknowledge("unwanted")
+    connection: Receipts
 
     def lost(self, reason: str) -> None:
         self.connection.acknowledge(f"lost.{reason}")
@@ -49,7 +53,7 @@ class Receiver:
     def __init__(
         self,
         queue: KeyedQueue[Captured],
-        read: Callable[[Exchange], Arrival | None],
+        read: Callable[[bytes], Arrival | None],
         metrics: Callable[[], Awaitable[bytes]],
         events: Events,
     ) -> None:
@@ -57,7 +61,7 @@ class Receiver:
         self._read = read
         self._metrics = metrics
         self._events = events
-        self._index_text = ""
+        self._announcement = Announcement(self._tell_index)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._tasks = Tasks(events.task_failed)
@@ -71,18 +75,20 @@ class Receiver:
 
     async def start(self, listening: socket.socket, index: Index) -> None:
         """Serve on `listening`; every relay is first told `index`, what any active collector could want."""
-        self._index_text = frame.encode_index(index)
+        self._announcement.change(index)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: Connection(self), sock=listening)
 
     def publish(self, index: Index) -> None:
-        """Tell every relay what is wanted from now on."""
-        self._index_text = frame.encode_index(index)
+        """Tell every relay what is wanted from now on: at once, or with the changes that follow in quick succession."""
+        self._announcement.change(index)
+
+    def _tell_index(self, text: str) -> None:
         for connection in self._connections:
-            connection.send_text(Kind.INDEX, self._index_text)
+            connection.send_text(Kind.INDEX, text)
 
     async def counts(self) -> dict[str, int]:
-        """The sum of what the relays have counted since their start, asked just now; `relays` is how many answered.
+        """The sum of what the relays have counted since their start, asked just now; `relays` is how many are in it.
 
         A relay that does not answer in time is in the sum with the counts it said last.
         """
@@ -101,6 +107,7 @@ class Receiver:
         """Safe twice."""
         if self._server is not None:
             self._server.close()
+        self._announcement.stop()
         for connection in tuple(self._connections):
             connection.close()
         await self._tasks.stop()
@@ -108,25 +115,26 @@ class Receiver:
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._none_connected.clear()
-        connection.send_text(Kind.INDEX, self._index_text)
+        connection.send_text(Kind.INDEX, self._announcement.text)
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._none_connected.set()
 
-    def received(self, connection: Connection, exchange: Exchange) -> None:
+    def received(self, connection: Connection, payload: bytes) -> None:
         try:
-            arrival = self._read(exchange)
+            arrival = self._read(payload)
+        except frame.FrameError:
+            raise
         except Exception as error:  # noqa: BLE001 - one exchange that trips a bug of ours must not stop those behind it
             self._events.capture_failed("arrival", error)
             connection.acknowledge("lost.capture_failed")
             return
         if arrival is None:
-            connection.acknowledge("unwanted")
+            connection.acknowledge(UNWANTED)
             return
-        captured = Captured(arrival, connection)
-        for lost in self._queue.put(arrival.key, captured, arrival.size_bytes):
+        for lost in self._queue.put(arrival.asked.key, Captured(arrival, connection), arrival.size_bytes):
             lost.lost("queue_full")
             self._events.exchange_lost("queue_full")
 
@@ -173,7 +181,7 @@ class Connection(asyncio.Protocol):
 
     def _received(self, kind: int, payload: bytes) -> None:
         if kind == Kind.EXCHANGE:
-            self._receiver.received(self, frame.decode_exchange(payload))
+            self._receiver.received(self, payload)
         elif kind == Kind.COUNTS:
             counts = frame.decode_counts(payload.decode())
             waiting = self._asked.pop(str(counts.pop("sequence", 0)), None)
@@ -186,18 +194,19 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frame.encode_text(kind, text))
 
-    def acknowledge(self, what: str) -> None:
-        """Add one to what is said to the relay at the end of this turn of the loop."""
+    def acknowledge(self, what: str, count: int = 1) -> None:
+        """Add to what is said to the relay at the end of this turn of the loop."""
         if not self._receipts:
             asyncio.get_running_loop().call_soon(self._send_receipts)
-        self._receipts[what] = self._receipts.get(what, 0) + 1
+        self._receipts[what] = self._receipts.get(what, 0) + count
 
     def _send_receipts(self) -> None:
         receipts, self._receipts = self._receipts, {}
         self.send_text(Kind.ACK, frame.encode_counts(receipts))
 
     async def counts(self) -> dict[str, int]:
-        """What this relay has counted, with `relays` 1; what it said last, with `relays` 0, when it is late."""
+        """What this relay has counted, with `relays` 1 unless it says for how many it speaks (the first one does for
+        all, another for none); what it said last, with `relays` 0, when it is late."""
         self._sequence += 1
         sequence = str(self._sequence)
         answer = self._asked[sequence] = asyncio.get_running_loop().create_future()
@@ -207,7 +216,7 @@ class Connection(asyncio.Protocol):
         self._asked.pop(sequence, None)
         if not done or answer.cancelled():
             return {**self._last_counts, "relays": 0}
-        self._last_counts = {**answer.result(), "relays": 1}
+        self._last_counts = {"relays": 1, **answer.result()}
         return self._last_counts
 
     def close(self) -> None:

@@ -27,6 +27,8 @@ class Parcel(NamedTuple):
     app_id: str
     dataset_ids: tuple[str, ...] = ()
     created_at: float = 0.0
+    wire: bytes = b""
+    """The JSON of `data.to_wire(data)` where it is at hand, else blank."""
 
 
 class Destination(Protocol):

@@ -38,7 +38,7 @@ class EmbeddedOptions(BaseModel):
 class EmbeddedApp:
     """Stores each parcel as an input of an app."""
 
-    max_batch = 128
+    max_batch = 512
 
     def __init__(self, options: EmbeddedOptions, database: Database) -> None:
         self._options = options
@@ -71,4 +71,5 @@ class EmbeddedApp:
             caller=parcel.caller,
             model=parcel.model,
             version=parcel.version,
+            wire=parcel.wire,
         )

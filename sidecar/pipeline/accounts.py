@@ -14,10 +14,15 @@ EXCHANGES = ("seen", "unwanted", "taken", "open", "relays")
 def exchange_sums(counts: Mapping[str, int]) -> dict[str, Any]:
     """`{"seen", "unwanted", "taken", "open", "lost": {reason: n}, "relays"}`: seen is the sum of the next four.
 
-    `relays` is how many relays said their counts just now; the sum has the last ones of any that did not.
+    `relays` is how many relays are in it, asked just now; 0 when none answered, and the sum has what was said last.
     """
     lost = {name.removeprefix("lost."): count for name, count in counts.items() if name.startswith("lost.") and count}
     return {**{name: counts.get(name, 0) for name in EXCHANGES}, "lost": lost}
+
+
+def with_rows(counts: Mapping[str, int], rows: Mapping[str, int]) -> dict[str, int]:
+    """The relays' counts and those of the exchanges that came as collected rows, summed."""
+    return {**counts, **{name: counts.get(name, 0) + count for name, count in rows.items()}}
 
 
 def relay_gauges(counts: Mapping[str, int]) -> dict[str, float]:

@@ -22,18 +22,26 @@ from sidecar.delivery.outcome import Outcome
 from sidecar.errors import ConfigurationError, PermanentError, TransientError
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
-from sidecar.pipeline.models import finish
+from sidecar.memory import Change, give_back
+from sidecar.pipeline.models import finish, refusal_of
 from sidecar.pipeline.parcel import posted_data
 from sidecar.pipeline.plan import Plan, Policy
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.values import Delivered, Dropped, Filtered, Job, Rejected, Retry, Settlement
+from sidecar.redaction.detectors import UnredactableError
 from sidecar.workflow import run as workflow
+from sidecar.workflow.graph import Graph
 
 LEASE_SECONDS = 300.0
 WORKFLOWS_AT_ONCE = 16
+READ_AT_ONCE = 64
+"""Jobs without a workflow that are read before the loop serves others."""
+WORKFLOW_SECONDS = 120.0
+"""What a workflow may take with all its models, so that its lease stands; a later one goes on from what they said."""
 SETTLE_AGAIN_SECONDS = 5.0
 _UNAVAILABLE = "model_unavailable"
 _UNEXPECTED = "unexpected_error"
+_DELIVERED = Delivered()
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -43,6 +51,10 @@ class Ready(NamedTuple):
     job: Job
     data: Data
     result: bytes | None
+    wire: bytes = b""
+    """The JSON of `data` where it is the job's own: it need not be written again."""
+    changes: tuple[Change, ...] = ()
+    """What the workflow's nodes remember of it."""
 
 
 class Batch:
@@ -90,12 +102,12 @@ class Batch:
         """Slice by slice, so that what is done is settled while the lease stands; posted in batches all the same."""
         waiting: list[Ready] = []
         most = destination.max_batch
-        step = WORKFLOWS_AT_ONCE if policy.post_queue is not None else most
+        step = WORKFLOWS_AT_ONCE if policy.post_queue is not None else READ_AT_ONCE
         for start in range(0, len(jobs), step):
             if self._clock.now() > jobs[0].leased_until - LEASE_SECONDS / 2:
                 await self._settle([self._given_back(job) for job in jobs[start:]])
                 break
-            done = await asyncio.gather(*(self._process(policy, job) for job in jobs[start : start + step]))
+            done = await self._process_all(policy, jobs[start : start + step])
             await self._settle([item for item in done if isinstance(item, Settlement)])
             if all(_is_unavailable(item) for item in done):
                 await self._all_later(jobs[start + step :], _UNAVAILABLE, "not asked: the model is away")
@@ -107,61 +119,90 @@ class Batch:
         if waiting:
             await self._deliver(policy, destination, waiting)
 
-    async def _process(self, policy: Policy, job: Job) -> Ready | Settlement:
-        try:
-            return await self._through_workflow(policy, job)
-        except TransientError as error:
-            return self._later(job, _UNAVAILABLE, str(error), error.retry_after_seconds)
-        except PermanentError as error:
-            return Settlement(job, Rejected("model_refused", str(error)))
-        except (ConfigurationError, orjson.JSONDecodeError) as error:
-            return Settlement(job, Rejected("unreadable", f"the stored input cannot be read: {type(error).__name__}"))
-        except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
-            return self._unexpected(job, error)
-
-    async def _through_workflow(self, policy: Policy, job: Job) -> Ready | Settlement:
-        given = _read(job.input)
-        is_read = policy.collector.collect_outputs or policy.post_queue is not None
-        output = _read(job.output) if job.output is not None and is_read else None
+    async def _process_all(self, policy: Policy, jobs: Sequence[Job]) -> list[Ready | Settlement]:
         if policy.post_queue is None:
-            return Ready(job, posted_data(policy.collector, given, output, None), None)
+            await asyncio.sleep(0)
+            return [self._without_workflow(policy, job) for job in jobs]
+        return await asyncio.gather(*(self._process(policy, policy.post_queue, job) for job in jobs))
+
+    def _without_workflow(self, policy: Policy, job: Job) -> Ready | Settlement:
+        try:
+            given = _read(job.input)
+            output = _read(job.output) if job.output is not None and policy.collector.collect_outputs else None
+            data = posted_data(policy.collector, given, output, None)
+            return Ready(job, data, None, job.input if data is given else b"")
+        except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
+            return self._failed(job, error)
+
+    async def _process(self, policy: Policy, graph: Graph, job: Job) -> Ready | Settlement:
+        try:
+            return await self._through_workflow(policy, graph, job)
+        except TransientError as error:
+            return self._later(job, _UNAVAILABLE, policy.told(str(error)), error.retry_after_seconds)
+        except UnredactableError as error:
+            return Settlement(job, Dropped("unredactable", str(error)))
+        except PermanentError as error:
+            return Settlement(job, Rejected(refusal_of(error), policy.told(str(error))))
+        except TimeoutError:
+            return self._later(job, _UNAVAILABLE, f"no verdict within {WORKFLOW_SECONDS:g} s: its models are slow")
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._failed(job, error)
+
+    def _failed(self, job: Job, error: Exception) -> Settlement:
+        if isinstance(error, ConfigurationError | orjson.JSONDecodeError):
+            return Settlement(job, Rejected("unreadable", f"the stored input cannot be read: {type(error).__name__}"))
+        return self._unexpected(job, error)
+
+    async def _through_workflow(self, policy: Policy, graph: Graph, job: Job) -> Ready | Settlement:
+        given = _read(job.input)
+        output = _read(job.output) if job.output is not None else None
         if job.result is not None:
             return Ready(job, posted_data(policy.collector, given, output, _read(job.result)), None)
-        item = workflow.Item(bytes.fromhex(job.exchange_id), job.input_index, job.collector, given, output)
-        async with self._asking:
-            verdict = await finish(workflow.run(policy.post_queue, item, "$input"), self._ask)
-        return self._judged(policy, job, item, verdict)
+        started_at = _started_at(job)
+        item = workflow.Item(bytes.fromhex(job.exchange_id), job.input_index, job.collector, given, output, started_at)
+        try:
+            async with self._asking, asyncio.timeout(WORKFLOW_SECONDS):
+                verdict = await finish(workflow.run(graph, item, "$input"), self._ask)
+            return self._judged(policy, job, item, verdict)
+        except BaseException:
+            item.give_back()  # no verdict: it is decided again
+            raise
 
     def _judged(self, policy: Policy, job: Job, item: workflow.Item, verdict: workflow.Verdict) -> Ready | Settlement:
         if isinstance(verdict, workflow.Filtered):
-            return Settlement(job, Filtered("post_queue"))
+            return Settlement(job, Filtered("post_queue"), changes=item.changes)
         if isinstance(verdict, workflow.Dropped):
-            self._events.operator_failed(job.collector, verdict.detail)
-            return Settlement(job, Dropped(verdict.reason, verdict.detail))
-        data = posted_data(policy.collector, item.input, item.output, verdict.output)
-        return Ready(job, data, orjson.dumps(to_wire(verdict.output)))
+            detail = policy.told(verdict.detail)
+            self._events.operator_failed(job.collector, detail)
+            item.give_back()
+            return Settlement(job, Dropped(verdict.reason, detail))
+        result = verdict.output if policy.redaction is None else policy.redaction.result(verdict.output)
+        data = posted_data(policy.collector, item.input, item.output, result)
+        return Ready(job, data, orjson.dumps(to_wire(result)), changes=item.changes)
 
     async def _deliver(self, policy: Policy, destination: Destination, ready: Sequence[Ready]) -> None:
         """Post and settle. Where a destination raises, which none may, each input is posted by itself."""
         try:
             outcomes = await destination.deliver([_parcel(policy, item) for item in ready])
-            settlements = [self._settlement(item, each) for item, each in zip(ready, outcomes, strict=True)]
+            ends = zip(ready, outcomes, strict=True)
+            settlements = [self._settlement(policy, item, each)._replace(changes=item.changes) for item, each in ends]
         except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
             if len(ready) == 1:
-                await self._settle([self._unexpected(ready[0].job, error)._replace(result=ready[0].result)])
+                end = self._unexpected(ready[0].job, error)
+                await self._settle([end._replace(result=ready[0].result, changes=ready[0].changes)])
                 return
             for item in ready:
                 await self._deliver(policy, destination, [item])
             return
         await self._settle(settlements)
 
-    def _settlement(self, item: Ready, end: Outcome) -> Settlement:
+    def _settlement(self, policy: Policy, item: Ready, end: Outcome) -> Settlement:
         if isinstance(end, outcome.Delivered):
-            return Settlement(item.job, Delivered())
+            return Settlement(item.job, _DELIVERED)
         if isinstance(end, outcome.Retry):
-            later = self._later(item.job, end.reason, end.detail, end.after_seconds)
+            later = self._later(item.job, end.reason, policy.told(end.detail), end.after_seconds)
             return later._replace(result=item.result)
-        return Settlement(item.job, Rejected(end.reason, end.detail), item.result)
+        return Settlement(item.job, Rejected(end.reason, policy.told(end.detail)), item.result)
 
     def _unexpected(self, job: Job, error: Exception) -> Settlement:
         self._events.task_failed(f"dispatch {job.collector}", error)
@@ -190,12 +231,18 @@ class Batch:
             except TransientError as error:  # the database: said where it failed
                 seconds = error.retry_after_seconds or SETTLE_AGAIN_SECONDS
                 if self._clock.now() + seconds >= settlements[0].job.leased_until:
+                    give_back([change for settlement in settlements for change in settlement.changes])
                     return
                 await self._sleep(seconds)
 
 
 def _is_unavailable(item: Ready | Settlement) -> bool:
     return isinstance(item, Settlement) and isinstance(item.end, Retry) and item.end.reason == _UNAVAILABLE
+
+
+def _started_at(job: Job) -> float:
+    """When its exchange started, in seconds since the epoch."""
+    return float(orjson.loads(job.details).get("started_at", job.created_at))
 
 
 def _read(content: bytes) -> Data:
@@ -214,4 +261,5 @@ def _parcel(policy: Policy, item: Ready) -> Parcel:
         user_id=policy.collector.user_id,
         app_id=policy.collector.app_id,
         created_at=job.created_at,
+        wire=item.wire,
     )

@@ -1,17 +1,22 @@
-"""One input that a collector matched, up to its first verdict. Pure: a workflow that asks a model is run elsewhere."""
+"""One input that a collector matched, up to its first verdict and redacted. Pure: a workflow that asks a model is run
+elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
 
 from sidecar.capture.arrival import Arrival
 from sidecar.collector import Collector
-from sidecar.data import to_wire
+from sidecar.data import Data, to_wire
 from sidecar.kit.ids import fraction
 from sidecar.pipeline.plan import Policy
+from sidecar.protocol.call import Call
 from sidecar.queue.values import NewJob
+from sidecar.redaction.detectors import UnredactableError
+from sidecar.redaction.rules import Redaction
 from sidecar.workflow.run import Dropped, Filtered, Item, Kept, Verdict, run_without_models
 
 
@@ -22,60 +27,112 @@ class Candidate(NamedTuple):
     item: Item
 
 
+class RedactedItem(Item):
+    """An item as its collector may keep it, redacted when first looked at. Looking may raise UnredactableError."""
+
+    __slots__ = ("_redacted", "_redaction", "_whole")
+
+    def __init__(self, redaction: Redaction, whole: Item) -> None:
+        super().__init__(whole.exchange_id, whole.input_index, whole.collector, (), None, whole.started_at)
+        self._redaction = redaction
+        self._whole = whole
+        self._redacted: tuple[Data, Data | None] | None = None
+
+    def both(self) -> tuple[Data, Data | None]:
+        """The input and the output. Raises UnredactableError."""
+        if self._redacted is None:
+            self._redacted = self._redaction.input(self._whole.input), self._redaction.output(self._whole.output)
+        return self._redacted
+
+    @property
+    def input(self) -> Data:
+        return self.both()[0]
+
+    @property
+    def output(self) -> Data | None:
+        return self.both()[1]
+
+    @property
+    def has_output(self) -> bool:
+        return self.output is not None
+
+
+def to_ask(policy: Policy, item: Item) -> Candidate:
+    """A candidate among others that ask models: what leaves the process is redacted too, before the first node."""
+    return Candidate(policy, redacted(policy, item) if policy.asks_a_model else item)
+
+
+def redacted(policy: Policy, item: Item) -> Item:
+    if policy.redaction is None or isinstance(item, RedactedItem):
+        return item
+    return RedactedItem(policy.redaction, item)
+
+
+def items_of(policies: Sequence[Policy], arrival: Arrival, call: Call, now: float) -> list[tuple[Policy, Item]]:
+    """Every input of a call for every policy that wants it. Collected rows name their time themselves: what is to come
+    counts as `now`."""
+    inputs, outputs = call.inputs, call.outputs
+    exchange_id, started_at = arrival.id, min(arrival.started_at, now)
+    items: list[tuple[Policy, Item]] = []
+    for policy in policies:
+        for index in range(len(inputs)):
+            item = Item(exchange_id, index, policy.key, inputs, outputs, started_at)
+            items.append((policy, redacted(policy, item) if policy.redacts_first else item))
+    return items
+
+
+_NOT_SAMPLED = Filtered("pre_queue_random_sample")
 _TOO_MANY = Dropped("model_unavailable", "too many calls to pre-queue models wait already")
-
-
-def asks_a_model(candidate: Candidate) -> bool:
-    """True if its pre-queue workflow has a model node."""
-    return candidate.policy.pre_queue is not None and bool(candidate.policy.pre_queue.models)
 
 
 def judge_unasked(candidate: Candidate) -> Verdict:
     """The verdict where no more models may be asked."""
-    return _TOO_MANY if asks_a_model(candidate) and is_sampled(candidate) else judge(candidate)
+    return _TOO_MANY if candidate.policy.asks_a_model and is_sampled(*candidate) else judge(*candidate)
 
 
-def is_sampled(candidate: Candidate) -> bool:
+def is_sampled(policy: Policy, item: Item) -> bool:
     """False if the collector's `pre_queue_random_sample` leaves it out."""
-    share = candidate.policy.collector.pre_queue_random_sample
+    share = policy.collector.pre_queue_random_sample
     if share is None:
         return True
-    item = candidate.item
     return fraction(item.exchange_id, item.input_index, item.collector, "pre_queue_random_sample") < share
 
 
-def judge(candidate: Candidate) -> Verdict:
-    """The pre-queue verdict of a candidate whose graph asks no model."""
-    if not is_sampled(candidate):
-        return Filtered("pre_queue_random_sample")
-    graph = candidate.policy.pre_queue
-    if graph is None:
-        return Kept(candidate.item.input)
-    return run_without_models(graph, candidate.item, "$output")
+def judge(policy: Policy, item: Item) -> Verdict:
+    """The pre-queue verdict of an input for a policy whose graph asks no model."""
+    if not is_sampled(policy, item):
+        return _NOT_SAMPLED
+    if isinstance(item, RedactedItem):
+        try:
+            item.both()  # else what cannot be redacted would fail inside a node, under another name
+        except UnredactableError as error:
+            return Dropped("unredactable", str(error))
+    graph = policy.pre_queue
+    return Kept(item.input) if graph is None else run_without_models(graph, item, "$output")
 
 
-def new_job(arrival: Arrival, candidate: Candidate) -> NewJob:
-    """The job of a candidate that is kept. Raises when its data cannot be written as JSON."""
-    item = candidate.item
+def new_job(arrival: Arrival, policy: Policy, item: Item) -> NewJob:
+    """The job of an input that is kept, redacted. Raises UnredactableError; also when its data cannot be JSON."""
+    item = redacted(policy, item)
+    given, output = item.input, item.output
     return NewJob(
         exchange_id=item.exchange_id.hex(),
         input_index=item.input_index,
         collector=item.collector,
-        caller=arrival.caller,
-        model=arrival.route.model,
-        version=str(item.input.metadata.get("version", "")),
-        input=orjson.dumps(to_wire(item.input)),
-        output=None if item.output is None else orjson.dumps(to_wire(item.output)),
-        details=_details(arrival, candidate.policy.collector),
+        caller=arrival.asked.caller if policy.redaction is None else str(given.metadata.get("caller", "")),
+        model=arrival.asked.route.model,
+        version=str(given.metadata.get("version", "")),
+        input=orjson.dumps(to_wire(given)),
+        output=None if output is None else orjson.dumps(to_wire(output)),
+        details=_details(arrival, policy.collector),
     )
 
 
 def _details(arrival: Arrival, collector: Collector) -> str:
-    exchange = arrival.exchange
     return orjson.dumps(
         {
-            "started_at": exchange.started_at,
-            "latency_seconds": exchange.latency_seconds,
+            "started_at": arrival.started_at,
+            "latency_seconds": arrival.latency_seconds,
             "sample_exchanges": collector.sample_exchanges,
             "pre_queue_random_sample": collector.pre_queue_random_sample,
         }

@@ -23,7 +23,10 @@ from sidecar.queue.values import Job
 LEASE_LIMIT = 512
 AFTER_A_FAULT_SECONDS = 5.0
 GATHER_SECONDS = 0.25
-"""How long due jobs gather before they are leased: a delivery in batches costs a fraction of one by one."""
+BUSY_GATHER_SECONDS = 1.0
+"""How long due jobs gather before they are leased: a delivery in batches costs a fraction of one by one. Longer while
+leases are of more than `BUSY_JOBS`, not at all after one that left jobs behind."""
+BUSY_JOBS = 64
 
 
 class Dispatch:
@@ -38,6 +41,7 @@ class Dispatch:
         self._suspected = ""
         """The collector whose job, leased alone, may be what kills engines."""
         self._batches = Tasks(events.task_failed)
+        self._gather_seconds = GATHER_SECONDS
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -52,8 +56,9 @@ class Dispatch:
                 seconds = AFTER_A_FAULT_SECONDS
             if seconds != 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._queue.wake.wait(), seconds)
-                await asyncio.sleep(GATHER_SECONDS)
+                    async with asyncio.timeout(seconds):  # `wait_for` may take a cancellation for the event
+                        await self._queue.wake.wait()
+                await asyncio.sleep(self._gather_seconds)
 
     async def stop(self, grace_seconds: float) -> None:
         """Let the batches under way end, then cut them: their jobs stay in the queue. Safe twice."""
@@ -69,8 +74,7 @@ class Dispatch:
             if group[0].voids >= SUSPECT_VOIDS:
                 self._suspected = collector
             self._batches.start(self._work(collector, group), f"dispatch {collector}")
-        if jobs:
-            return 0.0
+        self._gather_seconds = gather_seconds(len(jobs))
         due = await self._queue.next_due(self._passed())
         return None if due is None else max(0.0, due - self._clock.now())
 
@@ -85,6 +89,13 @@ class Dispatch:
             if self._suspected == collector:
                 self._suspected = ""
             self._queue.wake.set()
+
+
+def gather_seconds(leased: int) -> float:
+    """How long jobs gather after a lease of so many."""
+    if leased >= LEASE_LIMIT:
+        return 0.0
+    return BUSY_GATHER_SECONDS if leased > BUSY_JOBS else GATHER_SECONDS
 
 
 def _by_collector(jobs: Iterable[Job]) -> dict[str, list[Job]]:

@@ -9,26 +9,43 @@ asks a model runs beside the batch, bounded in number and time, and never holds 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from sidecar.capture.keyed_queue import KeyedQueue
-from sidecar.capture.receiver import Captured, Connection
+from sidecar.capture.receiver import TAKEN, UNWANTED, Captured, Receipts
 from sidecar.data import Data
 from sidecar.errors import SidecarError, TransientError
 from sidecar.events import Events
+from sidecar.kit.clock import Clock, SystemClock
 from sidecar.kit.ids import fraction_of_id
 from sidecar.kit.tasks import Tasks
-from sidecar.pipeline.candidate import Candidate, asks_a_model, is_sampled, judge, judge_unasked, new_job
-from sidecar.pipeline.models import finish
-from sidecar.pipeline.plan import Plan
+from sidecar.memory import Change, give_back
+from sidecar.pipeline.candidate import (
+    Candidate,
+    RedactedItem,
+    is_sampled,
+    items_of,
+    judge,
+    judge_unasked,
+    new_job,
+    to_ask,
+)
+from sidecar.pipeline.held import withdraw_displaced
+from sidecar.pipeline.models import finish, refusal_of
+from sidecar.pipeline.plan import Plan, Policy
 from sidecar.protocol.call import Call
 from sidecar.queue.values import NewJob
+from sidecar.redaction.detectors import UnredactableError
 from sidecar.workflow.run import Dropped, Filtered, Item, Kept, ModelRequest, Verdict, run
 
-BATCH = 512
+BATCH = 1024
 GATHER_SECONDS = 0.1
-"""How long exchanges gather: a transaction costs about the same for one and for a hundred."""
+BUSY_GATHER_SECONDS = 0.25
+"""How long exchanges gather: a transaction costs about the same for one and for a hundred. Longer while batches are of
+more than `BUSY_EXCHANGES`."""
+BUSY_EXCHANGES = 64
 INPUTS_AT_ONCE = 1024
 """Inputs that may be matched before they are written."""
 TURN_SECONDS = 0.005
@@ -46,6 +63,7 @@ class Record:
     def __init__(self) -> None:
         self.kept: list[NewJob] = []
         self.counts: Counter[Count] = Counter()
+        self.changes: list[Change] = []
         self.exchanges: list[Captured] = []
         self.inputs = 0
 
@@ -58,12 +76,14 @@ class Intake:
         queue: KeyedQueue[Captured],
         plan: Callable[[], Plan],
         decode: Callable[[Captured], Call],
-        record: Callable[[Sequence[NewJob], Counter[Count]], Awaitable[bool]],
+        record: Callable[[Sequence[NewJob], Counter[Count], Sequence[Change]], Awaitable[bool]],
         paid: Callable[[], Awaitable[None]],
         ask: Callable[[ModelRequest], Awaitable[Data]],
         events: Events,
+        clock: Clock | None = None,
     ) -> None:
         self._queue = queue
+        self._now = (clock or SystemClock()).now
         self._plan = plan
         self._decode = decode
         self._record = record
@@ -71,12 +91,14 @@ class Intake:
         self._ask = ask
         self._events = events
         self._asking = Tasks(events.task_failed)
-        self._unpaid: list[Connection] = []
+        self._unpaid: list[Receipts] = []
         self._paying = Tasks(events.task_failed)
 
     async def run(self) -> None:
         """Work until the queue is closed and empty, and until every model that was asked has answered."""
-        while batch := await self._queue.get_batch(BATCH, GATHER_SECONDS):
+        gather_seconds = GATHER_SECONDS
+        while batch := await self._queue.get_batch(BATCH, gather_seconds):
+            gather_seconds = BUSY_GATHER_SECONDS if len(batch) > BUSY_EXCHANGES else GATHER_SECONDS
             await self._take(batch)
         await self._asking.drained()
 
@@ -105,14 +127,16 @@ class Intake:
 
     async def _write(self, record: Record) -> None:
         try:
-            is_written = not record.inputs or await self._record(record.kept, record.counts)
+            if record.changes:
+                withdraw_displaced(record.kept, record.counts, record.changes)
+            is_written = not record.inputs or await self._record(record.kept, record.counts, record.changes)
         except Exception as error:  # noqa: BLE001 - it counts what the storage refuses; a bug must cost this batch alone
+            give_back(record.changes)
             for captured in record.exchanges:
                 self._fail(captured, error)
             return
         if is_written:
-            for captured in record.exchanges:
-                captured.taken()
+            _acknowledge_taken([captured.connection for captured in record.exchanges])
             return
         self._unpaid += [captured.connection for captured in record.exchanges]
         if not len(self._paying):
@@ -123,8 +147,7 @@ class Intake:
         while self._unpaid:
             await self._paid()
             unpaid, self._unpaid = self._unpaid, []
-            for connection in unpaid:
-                connection.acknowledge("taken")
+            _acknowledge_taken(unpaid)
 
     def _fail(self, captured: Captured, error: Exception) -> None:
         self._events.capture_failed("intake", error)
@@ -132,30 +155,30 @@ class Intake:
 
     def _consider(self, plan: Plan, captured: Captured, record: Record) -> None:
         """Add the exchange to `record`, or see to it that its receipt comes from elsewhere."""
-        candidates = self._candidates(plan, captured)
-        if not candidates:
-            captured.unwanted()
-        elif any(asks_a_model(candidate) for candidate in candidates):
-            self._start_asking(captured, candidates)
-        else:
-            self._add(record, captured, candidates, [judge(candidate) for candidate in candidates])
-
-    def _candidates(self, plan: Plan, captured: Captured) -> list[Candidate]:
         arrival = captured.arrival
-        if arrival.route.model not in plan.index.models:
-            return []
+        if arrival.asked.route.model not in plan.index.models:
+            captured.connection.acknowledge(UNWANTED)
+            return
         call = self._decode(captured)
+        watching = plan.watching(call.model, call.version, arrival.asked.caller, call.user, call.app)
         if call.error:
-            self._events.exchange_undecoded(call.protocol, call.error)
-        exchange_id = arrival.exchange.id
-        collectors = plan.matcher.match(
-            call.model, call.version, arrival.caller, call.user, call.app, fraction_of_id(exchange_id)
+            self._events.exchange_undecoded(call.protocol, watching.told(call.error))
+        policies = watching.policies
+        if watching.samples_exchanges:
+            policies = watching.sampled(fraction_of_id(arrival.id))
+        if not policies or not call.inputs:
+            captured.connection.acknowledge(UNWANTED)
+        elif watching.asks_a_model and any(policy.asks_a_model for policy in policies):
+            self._start_asking(captured, [to_ask(*each) for each in items_of(policies, arrival, call, self._now())])
+        else:
+            self._judge(record, captured, policies, call)
+
+    def _judge(self, record: Record, captured: Captured, policies: Sequence[Policy], call: Call) -> None:
+        self._add(
+            record,
+            captured,
+            [(*each, judge(*each)) for each in items_of(policies, captured.arrival, call, self._now())],
         )
-        return [
-            Candidate(plan.policies[collector.key], Item(exchange_id, index, collector.key, given, output))
-            for collector in collectors
-            for index, (given, output) in enumerate(zip(call.inputs, call.outputs, strict=True))
-        ]
 
     def _start_asking(self, captured: Captured, candidates: list[Candidate]) -> None:
         if len(self._asking) < ASKING_AT_ONCE:
@@ -167,7 +190,7 @@ class Intake:
         record = Record()
         try:
             verdicts = await self._judge_all(candidates) if may_ask else [judge_unasked(each) for each in candidates]
-            self._add(record, captured, candidates, verdicts)
+            self._add(record, captured, [(*each, end) for each, end in zip(candidates, verdicts, strict=True)])
         except Exception as error:  # noqa: BLE001 - as in _take
             self._fail(captured, error)
             return
@@ -181,9 +204,12 @@ class Intake:
             key = candidate.policy.collector.key
             try:
                 verdicts.append(away.get(key) or await self._judge_asking(candidate))
+            except UnredactableError as error:
+                verdicts.append(Dropped("unredactable", str(error)))
             except SidecarError as error:
-                verdicts.append(Dropped("model_unavailable", str(error)))
-                if isinstance(error, TransientError):
+                is_away = isinstance(error, TransientError)
+                verdicts.append(Dropped("model_unavailable" if is_away else refusal_of(error), str(error)))
+                if is_away:
                     away[key] = verdicts[-1]
             except Exception as error:  # noqa: BLE001 - it costs this input alone, under its name
                 verdicts.append(self._failed(error))
@@ -191,33 +217,46 @@ class Intake:
 
     async def _judge_asking(self, candidate: Candidate) -> Verdict:
         graph = candidate.policy.pre_queue
-        if graph is None or not asks_a_model(candidate) or not is_sampled(candidate):
-            return judge(candidate)
+        if graph is None or not candidate.policy.asks_a_model or not is_sampled(*candidate):
+            return judge(*candidate)
+        if isinstance(candidate.item, RedactedItem):
+            candidate.item.both()  # what cannot be redacted fails here, under its own name, and not inside a node
         return await finish(run(graph, candidate.item, "$output"), self._ask)
 
-    def _add(
-        self, record: Record, captured: Captured, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]
-    ) -> None:
+    def _add(self, record: Record, captured: Captured, ends: Sequence[tuple[Policy, Item, Verdict]]) -> None:
         record.exchanges.append(captured)
-        record.inputs += len(candidates)
-        for candidate, verdict in zip(candidates, verdicts, strict=True):
+        record.inputs += len(ends)
+        for policy, item, verdict in ends:
             end = verdict
             if isinstance(end, Kept):
                 try:
-                    record.kept.append(new_job(captured.arrival, candidate))
+                    record.kept.append(new_job(captured.arrival, policy, item))
+                    record.changes += item.changes
                     continue
+                except UnredactableError as error:
+                    end = Dropped("unredactable", str(error))
                 except Exception as error:  # noqa: BLE001 - what cannot be written costs this input alone
                     end = self._failed(error)
-            self._count(record, candidate.policy.collector.key, end)
+            self._count(record, policy, item, end)
 
-    def _count(self, record: Record, key: str, end: Filtered | Dropped) -> None:
+    def _count(self, record: Record, policy: Policy, item: Item, end: Filtered | Dropped) -> None:
+        key = policy.key
         if isinstance(end, Filtered):
             record.counts[key, "filtered", "pre_queue"] += 1
+            item.let_go()
+            record.changes += item.changes
             return
+        item.give_back()
         record.counts[key, "dropped", end.reason] += 1
         if end.reason == "operator_failed":
-            self._events.operator_failed(key, end.detail)
+            self._events.operator_failed(key, policy.told(end.detail))
 
     def _failed(self, error: Exception) -> Dropped:
         self._events.capture_failed("intake", error)
         return Dropped("capture_failed", type(error).__name__)
+
+
+def _acknowledge_taken(connections: Iterable[Receipts]) -> None:
+    """One receipt for each exchange; `connections` has the one of each, in order."""
+    for connection, exchanges in itertools.groupby(connections):
+        connection.acknowledge(TAKEN, len(list(exchanges)))

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sidecar.collector import Collector, Workflow
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.frame import Index, build_index
 from sidecar.policy.match import Matcher, wants
+from sidecar.redaction.rules import Redaction
 from sidecar.workflow.graph import Graph, compile_workflow
+from sidecar.workflow.operators.registry import BUILT_IN, Operators
 
 WorkflowKey = tuple[str, str, str]
 """(user, app, workflow id)."""
+REMEMBERED_SOURCES = 10_000
+"""Sources and callers whose policies are remembered: callers name themselves, so there may be any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,47 @@ class Policy:
     collector: Collector
     pre_queue: Graph | None = None
     post_queue: Graph | None = None
+    redaction: Redaction | None = None
+    """None where the collector has no `redact`."""
+    key: str = field(init=False)
+    """The collector's."""
+    redacts_first: bool = field(init=False)
+    """True if its pre-queue workflow puts on disk what it makes from content: nothing goes there unredacted."""
+
+    def __post_init__(self) -> None:
+        graph = self.pre_queue
+        redacts_first = self.redaction is not None and graph is not None and graph.keeps_content
+        object.__setattr__(self, "key", self.collector.key)  # frozen; and made once, as every input asks for both
+        object.__setattr__(self, "redacts_first", redacts_first)
+
+    def told(self, detail: str) -> str:
+        """What of a text from elsewhere may be kept or logged: it may repeat what was captured."""
+        return detail if self.redaction is None else self.redaction.text(detail)
+
+    @property
+    def asks_a_model(self) -> bool:
+        """True if its pre-queue workflow has a model node."""
+        return self.pre_queue is not None and bool(self.pre_queue.models)
+
+
+class Watching(NamedTuple):
+    """The policies that want the calls of one source by one caller, in the catalog's order."""
+
+    policies: tuple[Policy, ...]
+    samples_exchanges: bool
+    """True if one of them looks at a fraction of the exchanges only."""
+    asks_a_model: bool
+    """True if one of them has a pre-queue workflow with a model node."""
+
+    def told(self, detail: str) -> str:
+        """What of `detail` all of them let be logged."""
+        for policy in self.policies:
+            detail = policy.told(detail)
+        return detail
+
+    def sampled(self, draw: float) -> tuple[Policy, ...]:
+        """Those that look at the exchange whose id gives `draw`, a number in [0, 1)."""
+        return tuple([policy for policy in self.policies if draw < policy.collector.sample_exchanges])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +84,34 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     known: frozenset[str] = frozenset()
     """The keys of all collectors that there are, also of those that cannot run."""
+    _watching: dict[tuple[str, str, str, str, str], Watching] = field(default_factory=dict, repr=False, compare=False)
+
+    def watching(self, model: str, version: str, caller: str, user: str, app: str) -> Watching:
+        """Who wants such calls: matched once, then remembered, as a source's calls come in thousands."""
+        key = (model, version, caller, user, app)
+        found = self._watching.get(key)
+        if found is None:
+            if len(self._watching) >= REMEMBERED_SOURCES:
+                self._watching.clear()
+            matched = self.matcher.match(*key, exchange_fraction=0.0)
+            found = self._watching[key] = _watching(tuple([self.policies[each.key] for each in matched]))
+        return found
+
+
+def _watching(policies: tuple[Policy, ...]) -> Watching:
+    samples = any(policy.collector.sample_exchanges < 1.0 for policy in policies)
+    return Watching(policies, samples, any(policy.asks_a_model for policy in policies))
 
 
 def make_plan(
-    collectors: Iterable[Collector], workflows: Mapping[WorkflowKey, Workflow], models: Collection[str]
+    collectors: Iterable[Collector],
+    workflows: Mapping[WorkflowKey, Workflow],
+    models: Collection[str],
+    operators: Operators = BUILT_IN,
 ) -> Plan:
-    """Compile what the catalog holds; `models` are the ids that a node may call."""
+    """Compile what the catalog holds; `models` are the ids that a node may call, `operators` what it can be."""
     collectors = tuple(collectors)
-    graphs, problems = _compile_all(workflows, models)
+    graphs, problems = _compile_all(workflows, models, operators)
     policies = {}
     for collector in collectors:
         missing = [name for name in _workflow_ids(collector) if _key(collector, name) not in graphs]
@@ -53,10 +119,16 @@ def make_plan(
             message = f"stands still: its workflow {', '.join(missing)} cannot run"
             problems.append(Problem(message, field=f"collector {collector.key}", file=collector.origin))
             continue
+        after = graphs.get(_key(collector, collector.post_queue_workflow_id))
+        if after is not None and after.holds:
+            message = f"stands still: {after.id} holds jobs back in the queue, so it must be the pre_queue_workflow_id"
+            problems.append(Problem(message, field=f"collector {collector.key}", file=collector.origin))
+            continue
         policies[collector.key] = Policy(
             collector,
             graphs.get(_key(collector, collector.pre_queue_workflow_id)),
-            graphs.get(_key(collector, collector.post_queue_workflow_id)),
+            after,
+            Redaction(collector.redact) if collector.redact else None,
         )
     active = [policy.collector for policy in policies.values() if policy.collector.is_active]
     known = frozenset(collector.key for collector in collectors)
@@ -64,13 +136,13 @@ def make_plan(
 
 
 def _compile_all(
-    workflows: Mapping[WorkflowKey, Workflow], models: Collection[str]
+    workflows: Mapping[WorkflowKey, Workflow], models: Collection[str], operators: Operators
 ) -> tuple[dict[WorkflowKey, Graph], list[Problem]]:
     graphs: dict[WorkflowKey, Graph] = {}
     problems: list[Problem] = []
     for key, workflow in workflows.items():
         try:
-            graphs[key] = compile_workflow(workflow, models)
+            graphs[key] = compile_workflow(workflow, models, operators)
         except ConfigurationError as error:
             problems.extend(
                 Problem(p.message, f"workflow {workflow.id}: {p.field}", workflow.origin) for p in error.problems

@@ -19,11 +19,13 @@ from sqlalchemy import ColumnElement, Connection
 from sidecar.errors import CapacityError, TransientError
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
-from sidecar.queue import leases, statements
+from sidecar.memory import Change, Entry, Place, give_back
+from sidecar.queue import leases, memories, statements
 from sidecar.queue.leases import NONE, Limit, Passed
 from sidecar.queue.states import Event, State, after
 from sidecar.queue.values import EVENT_OF, Counts, Job, JobView, NewJob, Retry, Settlement
 from sidecar.store.database import Database
+from sidecar.store.tables import JOB
 
 T = TypeVar("T")
 # What the driver cannot encode is refused before the database sees it, as an error of Python's own.
@@ -48,8 +50,10 @@ class JobQueue:
         self.wake = asyncio.Event()
         """Set when a job became due, or its due time changed; whoever waits clears it."""
 
-    async def record(self, kept: Sequence[NewJob], counts: Counts) -> bool:
+    async def record(self, kept: Sequence[NewJob], counts: Counts, changes: Sequence[Change] = ()) -> bool:
         """Queue the inputs that were kept and count the first verdicts of the others, in one transaction.
+
+        `changes` are what nodes remember of these inputs: written in the same one, or given back where it fails.
 
         A repeat of (exchange, input, collector) is passed over and not counted. When the storage fails, the kept ones
         are counted as dropped{disk_full} or dropped{store_failed}, written with the next write that succeeds;
@@ -57,14 +61,11 @@ class JobQueue:
         """
         now = self._clock.now()
 
-        def work(connection: Connection) -> int:
-            statements.add_first_verdicts(connection, counts)
-            return statements.insert_jobs(connection, kept, now)
-
         verdicts = dict(counts)
         try:
-            queued = await self._write("record", work)
+            queued, displaced = await self._write("record", lambda c: statements.record(c, kept, counts, now, changes))
         except TransientError as error:
+            give_back(changes)
             reason = "disk_full" if isinstance(error.__cause__, CapacityError) else "store_failed"
             for job in kept:
                 key = (job.collector, State.DROPPED.value, reason)
@@ -73,6 +74,8 @@ class JobQueue:
             self.wake.set()  # whoever leases next writes what is owed, also when no more is recorded
         else:
             self._wake_for(queued)
+            for collector, count in displaced.items():
+                self._events.jobs_settled(collector, State.FILTERED.value, statements.PRE_QUEUE, count)
         for (collector, verdict, reason), count in verdicts.items():
             self._events.jobs_settled(collector, verdict, reason, count)
         return not self._owed
@@ -128,14 +131,28 @@ class JobQueue:
         if not settlements:
             return
         settled = await self._write("settle", lambda c: statements.settle(c, self._owner, settlements))
+        standing = set(map(id, settled))
+        for settlement in settlements:
+            if settlement.changes and id(settlement) not in standing:
+                give_back(settlement.changes)
         self._say_settled(settled)
 
     async def drop_pending(self, collector: str, reason: str = "collector_deleted") -> int:
-        """Drop every job of a collector that is gone; gives how many.
+        """Drop every job of a collector that is gone, and what its nodes remember; gives how many jobs.
 
         The dead ones too: without their collector nobody could see, retry or discard them.
         """
-        return await self._remove("drop_pending", Event.WITHDRAWN, reason, statements.JOB.c.collector == collector)
+        removed = await self._remove("drop_pending", Event.WITHDRAWN, reason, JOB.c.collector == collector)
+        await self._write("forget", lambda c: memories.forget(c, collector))
+        return removed
+
+    async def forget_others(self, collectors: Collection[str]) -> None:
+        """Forget what the nodes of all collectors but these remember."""
+        await self._write("forget_others", lambda c: memories.forget_others(c, collectors))
+
+    async def remembered(self, collectors: Collection[str]) -> dict[Place, list[Entry]]:
+        """What the nodes of these collectors remember."""
+        return await self._read("remembered", lambda c: memories.read(c, collectors))
 
     async def retry_dead(self, ids: Collection[int] | None = None) -> int:
         """Queue dead letters again, by id or all of them; gives how many there were."""
@@ -172,7 +189,7 @@ class JobQueue:
     def _say_settled(self, settled: Sequence[Settlement]) -> None:
         retries: dict[tuple[str, str], list[float]] = {}
         ends: Counter[tuple[str, str, str]] = Counter()
-        for job, end, _ in settled:
+        for job, end, _, _ in settled:
             if isinstance(end, Retry):
                 retries.setdefault((job.collector, end.reason), []).append(end.retry_at)
             else:

@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, update
 
-from sidecar.queue.statements import FREE, JOB, may
+from sidecar.queue.statements import FREE, may
 from sidecar.queue.states import Event, State, after
 from sidecar.queue.values import Job
+from sidecar.store.tables import JOB
 
 MOST_VOIDS = 5
 SUSPECT_VOIDS = 3
@@ -73,8 +74,7 @@ def void_others(connection: Connection, owner: str) -> tuple[int, Counter[str]]:
 
 def void_expired(connection: Connection, now: float) -> int:
     """Take back the leases that ran out by `now`."""
-    ran_out = (may(Event.LEASE_VOID), JOB.c.leased_until <= now)
-    return connection.execute(update(JOB).where(*ran_out).values(_back(Event.LEASE_VOID.value))).rowcount
+    return connection.execute(_VOID_EXPIRED, {"now": now}).rowcount
 
 
 def release(connection: Connection, owner: str) -> int:
@@ -88,6 +88,30 @@ def _back(reason: str | None = None) -> dict[str, Any]:
     return {"state": after(State.LEASED, Event.LEASE_VOID).value, **why, **FREE}
 
 
+_VOID_EXPIRED = (
+    update(JOB)
+    .where(may(Event.LEASE_VOID), JOB.c.leased_until <= bindparam("now"))
+    .values(_back(Event.LEASE_VOID.value))
+)
+_LEASE = (
+    update(JOB)
+    .where(JOB.c.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        state=after(State.QUEUED, Event.LEASED).value,
+        leased_by=bindparam("owner"),
+        leased_until=bindparam("until"),
+        attempts=JOB.c.attempts + 1,
+    )
+)
+_LEASED = (
+    select(*(JOB.c[name] for name in Job._fields))
+    .where(JOB.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(JOB.c.retry_at, JOB.c.id)
+)
+_RUNS_OUT = select(func.min(JOB.c.leased_until)).where(may(Event.LEASE_VOID))
+_TRUSTED = JOB.c.voids < SUSPECT_VOIDS
+
+
 def lease(connection: Connection, owner: str, limit: Limit, now: float, until: float) -> list[Job]:
     """Lease due jobs within `limit`, at least one, those that have been due longest first."""
     void_expired(connection, now)
@@ -98,51 +122,60 @@ def lease(connection: Connection, owner: str, limit: Limit, now: float, until: f
     ids = _within(limit, sorted(due)[: limit.jobs])
     if not ids:
         return []
-    values = {"state": after(State.QUEUED, Event.LEASED).value, "leased_by": owner, "leased_until": until}
-    connection.execute(update(JOB).where(JOB.c.id.in_(ids)).values(**values, attempts=JOB.c.attempts + 1))
-    leased = select(*(JOB.c[name] for name in Job._fields)).where(JOB.c.id.in_(ids))
-    return [Job(*row) for row in connection.execute(leased.order_by(JOB.c.retry_at, JOB.c.id))]
+    connection.execute(_LEASE, {"ids": ids, "owner": owner, "until": until})
+    return [Job._make(row) for row in connection.execute(_LEASED, {"ids": ids})]
 
 
 def next_due(connection: Connection, passed: Passed = NONE) -> float | None:
     """When the next job that is not `passed` is due, or the next lease runs out, in seconds since the epoch; None when
     neither will."""
     times = [first for _, first in _queued_collectors(connection, passed)]
-    runs_out = connection.execute(select(func.min(JOB.c.leased_until)).where(may(Event.LEASE_VOID))).scalar_one()
+    runs_out = connection.execute(_RUNS_OUT).scalar_one()
     return min((*times, *([] if runs_out is None else [runs_out])), default=None)
 
 
 def _queued_collectors(connection: Connection, passed: Passed) -> list[tuple[str, float]]:
-    """Each collector with queued jobs, and when its first is due: leaps from one to the next in the index."""
+    """Each collector with queued jobs, and when its first is due."""
+    found = connection.execute(_COLLECTORS[passed.suspects])
+    return [(row[0], row[1]) for row in found if row[1] is not None and row[0] not in passed.busy]
+
+
+def _select_collectors(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Leaps from one collector to the next in the index."""
     is_queued = may(Event.LEASED)
     first = select(func.min(JOB.c.collector).label("collector")).where(is_queued).cte("queued", recursive=True)
     following = select(func.min(JOB.c.collector)).where(is_queued, JOB.c.collector > first.c.collector)
     each = first.union_all(select(following.scalar_subquery()).where(first.c.collector.is_not(None)))
-    its_own = (is_queued, JOB.c.collector == each.c.collector, *_unsuspected(passed))
+    its_own = (is_queued, JOB.c.collector == each.c.collector, *conditions)
     earliest = select(func.min(JOB.c.retry_at)).where(*its_own).scalar_subquery()
-    found = connection.execute(select(each.c.collector, earliest).where(each.c.collector.is_not(None)))
-    return [(row[0], row[1]) for row in found if row[1] is not None and row[0] not in passed.busy]
+    return select(each.c.collector, earliest).where(each.c.collector.is_not(None))
 
 
-def _unsuspected(passed: Passed) -> tuple[ColumnElement[bool], ...]:
-    return (JOB.c.voids < SUSPECT_VOIDS,) if passed.suspects else ()
+_COLLECTORS = {False: _select_collectors(), True: _select_collectors(_TRUSTED)}
 
 
 def _due_of(connection: Connection, collector: str, now: float, limit: Limit) -> list[_Due]:
+    values = {"collector": collector, "now": now, "limit": limit.jobs}
+    return [_Due._make(row) for row in connection.execute(_DUE[limit.passed.suspects], values)]
+
+
+def _select_due(*conditions: ColumnElement[bool]) -> Select[Any]:
     size = func.length(JOB.c.input) + _length(JOB.c.output) + _length(JOB.c.result)
-    is_due = (may(Event.LEASED), JOB.c.collector == collector, JOB.c.retry_at <= now, *_unsuspected(limit.passed))
-    due = (
+    its_own = (JOB.c.collector == bindparam("collector"), JOB.c.retry_at <= bindparam("now"))
+    return (
         select(JOB.c.retry_at, JOB.c.id, size, JOB.c.voids)
-        .where(*is_due)
+        .where(may(Event.LEASED), *its_own, *conditions)
         .order_by(JOB.c.retry_at, JOB.c.id)
-        .limit(limit.jobs)
+        .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
     )
-    return [_Due(*row) for row in connection.execute(due)]
 
 
 def _length(column: ColumnElement[Any]) -> ColumnElement[int]:
     return func.coalesce(func.length(column), 0)
+
+
+_DUE = {False: _select_due(), True: _select_due(_TRUSTED)}
 
 
 def _within(limit: Limit, due: Sequence[_Due]) -> list[int]:

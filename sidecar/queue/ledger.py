@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, case, func, literal, select, union_all
 
 from sidecar.data import Json
-from sidecar.queue.statements import JOB, TALLY
 from sidecar.queue.states import State
 from sidecar.store.database import Database
+from sidecar.store.tables import JOB, TALLY
 
 PENDING = "pending"
 _WITH_REASONS = ("filtered", "dropped", "dead", PENDING)

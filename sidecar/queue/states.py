@@ -31,6 +31,8 @@ class Event(enum.StrEnum):
     RETRY = "retry"
     REJECTED = "rejected"
     FILTERED = "filtered"
+    DISPLACED = "displaced"
+    """Another input took its place in a reservoir before it was due."""
     DELIVERED = "delivered"
     DROPPED = "dropped"
     """The one who holds the lease cannot go on, and no policy meant it."""
@@ -46,6 +48,7 @@ class TransitionError(SidecarError):
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.QUEUED, Event.LEASED): State.LEASED,
+    (State.QUEUED, Event.DISPLACED): State.FILTERED,
     (State.QUEUED, Event.WITHDRAWN): State.DROPPED,
     (State.LEASED, Event.LEASE_VOID): State.QUEUED,
     (State.LEASED, Event.RETRY): State.QUEUED,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sidecar.memory import Change
 from sidecar.queue.states import Event
 
 Counts = Mapping[tuple[str, str, str], int]
@@ -127,3 +128,5 @@ class Settlement(NamedTuple):
     job: Job
     end: End
     result: bytes | None = None
+    changes: tuple[Change, ...] = ()
+    """What the workflow's nodes remember of it."""

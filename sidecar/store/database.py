@@ -23,7 +23,7 @@ from sqlalchemy import Connection, event
 from sqlmodel import SQLModel
 
 from sidecar.errors import CapacityError
-from sidecar.store import tables
+from sidecar.store.tables import TABLES
 
 T = TypeVar("T")
 _FULL = ("disk is full", "disk I/O error")
@@ -62,7 +62,7 @@ class Database:
 
     async def open(self) -> None:
         """Make the tables that are missing."""
-        await self.write(lambda connection: SQLModel.metadata.create_all(connection, tables=_ours()))
+        await self.write(lambda connection: SQLModel.metadata.create_all(connection, tables=TABLES))
 
     async def close(self) -> None:
         """Wait for what is under way, then let go; safe twice."""
@@ -92,16 +92,6 @@ class Database:
     def _look(self, work: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection, connection.begin():
             return work(connection)
-
-
-def _ours() -> list[sqlalchemy.Table]:
-    names = {
-        row.__tablename__
-        for row in (
-            tables.CollectorRow, tables.WorkflowRow, tables.SecretRow, tables.JobRow, tables.TallyRow, tables.InputRow
-        )
-    }  # fmt: skip
-    return [table for name, table in SQLModel.metadata.tables.items() if name in names]
 
 
 def _disk_full(error: BaseException | None) -> BaseException | None:

@@ -1,6 +1,6 @@
 """The embedded app's inputs: one row each, media content apart from the rest.
 
-Owns the shape of an `InputRow`: `data` is the JSON of `data.to_wire`, in which the first image, video or audio with
+Owns the shape of a row of `INPUT`: `data` is the JSON of `data.to_wire`, in which the first image, video or audio with
 content has an empty `base64` to mark where `content` belongs. Functions on a connection; whoever calls them owns the
 transaction. Paging is the contract's: newest first, `page` from 1.
 """
@@ -16,9 +16,8 @@ from sqlalchemy import Connection, RowMapping, delete, func, select
 
 from sidecar.data import Data, Media, from_wire, media_type_of, to_wire
 from sidecar.store.insert import insert_new
-from sidecar.store.tables import InputRow, table_of
+from sidecar.store.tables import INPUT
 
-_TABLE = table_of(InputRow)
 _MEDIA = ("image", "video", "audio")
 DEFAULT_PER_PAGE = 128
 MAX_PER_PAGE = 1000
@@ -40,6 +39,8 @@ class StoredInput(NamedTuple):
     media_type: str = ""
     content_bytes: int = 0
     """Size of the media content; a listing leaves the content itself out of `data`."""
+    wire: bytes = b""
+    """The JSON of `data.to_wire(data)` where who stores has it at hand; never given back."""
 
 
 class Content(NamedTuple):
@@ -51,7 +52,7 @@ class Content(NamedTuple):
 
 def insert_inputs(connection: Connection, inputs: Sequence[StoredInput]) -> list[bool]:
     """Insert `inputs`, in order: True for each that is new, False where its app has that id already."""
-    return insert_new(connection, _TABLE, [_to_row(stored) for stored in inputs])
+    return insert_new(connection, INPUT, [_to_row(stored) for stored in inputs])
 
 
 def repeat_a_url(connection: Connection, inputs: Sequence[StoredInput]) -> list[bool]:
@@ -78,13 +79,13 @@ def repeat_a_url(connection: Connection, inputs: Sequence[StoredInput]) -> list[
 
 def _has_same(connection: Connection, stored: StoredInput, column: str, value: str) -> bool:
     """True if an input of the same app has `value` in `column`."""
-    where = (_TABLE.c.user_id == stored.user_id, _TABLE.c.app_id == stored.app_id, _TABLE.c[column] == value)
-    return connection.execute(select(_TABLE.c.id).where(*where).limit(1)).first() is not None
+    where = (INPUT.c.user_id == stored.user_id, INPUT.c.app_id == stored.app_id, INPUT.c[column] == value)
+    return connection.execute(select(INPUT.c.id).where(*where).limit(1)).first() is not None
 
 
 def get_input(connection: Connection, user_id: str, app_id: str, input_id: str) -> StoredInput | None:
     """The whole input, its media content in `data`; None when it is not there."""
-    row = connection.execute(select(_TABLE).where(*_named(user_id, app_id, input_id))).mappings().one_or_none()
+    row = connection.execute(select(INPUT).where(*_named(user_id, app_id, input_id))).mappings().one_or_none()
     return None if row is None else _from_row(row, row["content"])
 
 
@@ -102,11 +103,11 @@ def list_inputs(
     `page` counts from 1 and `per_page` is at most 1000; what is outside is brought inside.
     """
     size = min(max(per_page, 1), MAX_PER_PAGE)
-    columns = [column for column in _TABLE.c if column.name != "content"]
+    columns = [column for column in INPUT.c if column.name != "content"]
     statement = (
-        select(*columns, func.coalesce(func.length(_TABLE.c.content), 0).label("content_bytes"))
+        select(*columns, func.coalesce(func.length(INPUT.c.content), 0).label("content_bytes"))
         .where(*_in_app(user_id, app_id, collector))
-        .order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
+        .order_by(INPUT.c.created_at.desc(), INPUT.c.id.desc())
         .limit(size)
         .offset((max(page, 1) - 1) * size)
     )
@@ -115,7 +116,7 @@ def list_inputs(
 
 def read_content(connection: Connection, user_id: str, app_id: str, input_id: str) -> Content | None:
     """The media content of an input; None when there is no such input, or it has none."""
-    columns = (_TABLE.c.content, _TABLE.c.media_type)
+    columns = (INPUT.c.content, INPUT.c.media_type)
     row = connection.execute(select(*columns).where(*_named(user_id, app_id, input_id))).one_or_none()
     if row is None or row.content is None:
         return None
@@ -124,34 +125,38 @@ def read_content(connection: Connection, user_id: str, app_id: str, input_id: st
 
 def delete_inputs(connection: Connection, user_id: str, app_id: str, ids: Iterable[str]) -> int:
     """Delete inputs by id; gives how many there were."""
-    where = (_TABLE.c.user_id == user_id, _TABLE.c.app_id == app_id, _TABLE.c.id.in_(list(ids)))
-    return connection.execute(delete(_TABLE).where(*where)).rowcount
+    where = (INPUT.c.user_id == user_id, INPUT.c.app_id == app_id, INPUT.c.id.in_(list(ids)))
+    return connection.execute(delete(INPUT).where(*where)).rowcount
 
 
 def _named(user_id: str, app_id: str, input_id: str) -> tuple[Any, ...]:
-    return (_TABLE.c.user_id == user_id, _TABLE.c.app_id == app_id, _TABLE.c.id == input_id)
+    return (INPUT.c.user_id == user_id, INPUT.c.app_id == app_id, INPUT.c.id == input_id)
 
 
 def _in_app(user_id: str, app_id: str, collector: str) -> tuple[Any, ...]:
-    app = (_TABLE.c.user_id == user_id, _TABLE.c.app_id == app_id)
-    return (*app, _TABLE.c.collector == collector) if collector else app
+    app = (INPUT.c.user_id == user_id, INPUT.c.app_id == app_id)
+    return (*app, INPUT.c.collector == collector) if collector else app
 
 
 def _to_row(stored: StoredInput) -> dict[str, Any]:
     row = stored._asdict()
-    del row["content_bytes"]
+    del row["content_bytes"], row["wire"]
+    addressed = _addressed(stored.data)
+    row["url"] = addressed.url if addressed else ""
+    row["dataset_ids"] = orjson.dumps(stored.dataset_ids).decode()
     field = _field_with_content(stored.data)
-    media: Media = getattr(stored.data, field) if field else Media()
-    wire = to_wire(_with_media(stored.data, field, replace(media, content=b"")) if field else stored.data)
     if field:
-        wire[field]["base64"] = ""
-    return row | {
-        "data": orjson.dumps(wire),
-        "content": media.content or None,
-        "media_type": media.media_type or media_type_of(media.content),
-        "url": addressed.url if (addressed := _addressed(stored.data)) else "",
-        "dataset_ids": orjson.dumps(stored.dataset_ids).decode(),
-    }
+        return row | _apart(stored.data, field)
+    return row | {"data": stored.wire or orjson.dumps(to_wire(stored.data)), "content": None, "media_type": ""}
+
+
+def _apart(data: Data, field: str) -> dict[str, Any]:
+    """The columns of an input whose medium in `field` has content."""
+    media: Media = getattr(data, field)
+    wire = to_wire(_with_media(data, field, replace(media, content=b"")))
+    wire[field]["base64"] = ""
+    media_type = media.media_type or media_type_of(media.content)
+    return {"data": orjson.dumps(wire), "content": media.content, "media_type": media_type}
 
 
 def _addressed(data: Data) -> Media | None:

@@ -1,30 +1,37 @@
 """Secrets at rest: encrypted with the key in the data folder, known to everyone else by a reference.
 
 Promises that a plaintext is never in the database, a log or a repr. A reference is a keyed hash of its plaintext, so
-that giving the same secret twice keeps one row, and nobody without the key can tell what a reference stands for.
+that giving the same secret twice keeps one row, and nobody without the key can tell what a reference stands for. The
+library that encrypts is 6 MiB: it is imported when there is something to encrypt, and a key is made and checked by its
+shape alone.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
 import hashlib
 import os
 import re
 import stat
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy
-from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select
 
 from sidecar.errors import ConfigurationError, PermanentError, Problem, TransientError
 from sidecar.kit.files import write_whole
 from sidecar.store.database import Database
 from sidecar.store.insert import insert_new
-from sidecar.store.tables import SecretRow, table_of
+from sidecar.store.tables import SECRET
 
-_TABLE = table_of(SecretRow)
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
 KEY_FILE = "secret.key"
+_KEY_BYTES = 32
 _REFERENCE_BYTES = 12
 REFERENCE = re.compile(r"[a-z]+-[0-9a-f]{24}")
 """What every reference looks like, and hardly a secret that someone pasted."""
@@ -39,15 +46,21 @@ def load_key(data: Path) -> bytes:
     """
     path = data / KEY_FILE
     if not path.exists():
-        write_whole(path, Fernet.generate_key(), _OWNER_ONLY)
+        write_whole(path, base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)), _OWNER_ONLY)
     _close_to_others(path)
     key = path.read_bytes().strip()
-    try:
-        Fernet(key)
-    except ValueError as error:
+    if not _is_key(key):
         message = "is no key: restore it, or delete it and give every secret again"
-        raise ConfigurationError(Problem(message, file=str(path))) from error
+        raise ConfigurationError(Problem(message, file=str(path)))
     return key
+
+
+def _is_key(content: bytes) -> bool:
+    """True of what `Fernet` takes: 32 bytes in URL-safe base64. Source: the Fernet specification."""
+    try:
+        return len(base64.urlsafe_b64decode(content)) == _KEY_BYTES
+    except ValueError:
+        return False
 
 
 def _close_to_others(path: Path) -> None:
@@ -66,8 +79,14 @@ class Secrets:
 
     def __init__(self, database: Database, key: bytes) -> None:
         self._database = database
-        self._fernet = Fernet(key)
+        self._key = key
         self._hash_key = hashlib.blake2b(key, digest_size=32, person=b"reference").digest()
+
+    @functools.cached_property
+    def _fernet(self) -> Fernet:
+        from cryptography.fernet import Fernet
+
+        return Fernet(self._key)
 
     async def add(self, plaintext: str, prefix: str = "key") -> str:
         """Keep a secret and give its reference: the same one whenever the same secret is given."""
@@ -75,7 +94,7 @@ class Secrets:
         ciphertext = self._fernet.encrypt(plaintext.encode())
         row = {"id": reference, "ciphertext": ciphertext, "created_at": time.time()}
         try:
-            await self._database.write(lambda connection: insert_new(connection, _TABLE, [row]))
+            await self._database.write(lambda connection: insert_new(connection, SECRET, [row]))
         except sqlalchemy.exc.DBAPIError as error:
             raise TransientError("a secret could not be stored: the database failed") from error
         return reference
@@ -88,6 +107,8 @@ class Secrets:
         ciphertext = await self._ciphertext(reference)
         if ciphertext is None:
             return None
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._fernet.decrypt(ciphertext).decode()
         except InvalidToken:
@@ -103,7 +124,7 @@ class Secrets:
         return f"{prefix}-{digest.hexdigest()}"
 
     async def _ciphertext(self, reference: str) -> bytes | None:
-        statement = select(_TABLE.c.ciphertext).where(_TABLE.c.id == reference)
+        statement = select(SECRET.c.ciphertext).where(SECRET.c.id == reference)
         try:
             return await self._database.read(lambda connection: connection.execute(statement).scalar_one_or_none())
         except sqlalchemy.exc.DBAPIError as error:

@@ -1,4 +1,4 @@
-"""The tables, as SQLModel classes; hot writes use their `__table__` with SQLAlchemy Core.
+"""The tables, as SQLModel classes; statements use what is behind them, `JOB` and the others, with SQLAlchemy Core.
 
 Owns the schema and nothing else. Times are seconds since the epoch (UTC) as floats; JSON columns hold text written by
 orjson. The ledger needs two tables only: a job that is pending or dead is a row of `job`, a job that has ended is one
@@ -99,6 +99,23 @@ class TallyRow(SQLModel, table=True):
     count: int = Field(default=0, sa_type=BigInteger)
 
 
+class NodeMemoryRow(SQLModel, table=True):
+    """What a workflow's node remembers for a collector, see `memory`: written with the verdict that it led to."""
+
+    __tablename__ = "node_memory"
+
+    collector: str = Field(primary_key=True)
+    """The collector's key in the ledger."""
+    workflow: str = Field(primary_key=True)
+    node: str = Field(primary_key=True)
+    operator: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    """A hash, never content."""
+    at: float
+    count: int = Field(default=0, sa_type=BigInteger)
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class InputRow(SQLModel, table=True):
     """An input in the embedded app."""
 
@@ -127,6 +144,16 @@ class InputRow(SQLModel, table=True):
     created_at: float
 
 
-def table_of(row: type[SQLModel]) -> Table:
-    """The table behind a class, for statements of SQLAlchemy Core."""
+def _table(row: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+COLLECTOR = _table(CollectorRow)
+WORKFLOW = _table(WorkflowRow)
+SECRET = _table(SecretRow)
+JOB = _table(JobRow)
+TALLY = _table(TallyRow)
+NODE_MEMORY = _table(NodeMemoryRow)
+INPUT = _table(InputRow)
+TABLES = (COLLECTOR, WORKFLOW, SECRET, JOB, TALLY, NODE_MEMORY, INPUT)
+"""Ours alone: whatever else a process defines with SQLModel stands in the same metadata."""

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from support.exchanges import predict
+from support.exchanges import payload_of, predict
 
 from sidecar.capture.arrival import Arrival, ArrivalReader, decode_arrival, is_credential
 from sidecar.capture.caller import Callers, hash_of, read_keys
@@ -85,7 +85,7 @@ def test_a_missing_file_of_keys_is_a_configuration_error(tmp_path: Path) -> None
 
 
 def arrive(exchange: Exchange) -> Arrival:
-    arrival = ArrivalReader(CALLERS, ALLOWED).read(exchange)
+    arrival = ArrivalReader(CALLERS, ALLOWED).read(payload_of(exchange))
     assert arrival is not None
     return arrival
 
@@ -93,8 +93,8 @@ def arrive(exchange: Exchange) -> Arrival:
 def test_an_arrival_says_what_its_inputs_metadata_will() -> None:
     headers = {"User-Agent": "phone", "X-Caller-Id": "bob", "Accept": "*/*", "traceparent": "00-1", "user-agent": "2"}
     arrival = arrive(predict("/v1/models/m/versions/3:predict?lang=en&lang=de&empty=", REQUEST, headers=headers))
-    assert arrival.key == ("bob", "m", "3")
-    assert arrival.metadata == {
+    assert arrival.asked.key == ("bob", "m", "3")
+    assert arrival.describe("3") == {
         "headers": {"content-type": "application/json", "user-agent": "phone", "traceparent": "00-1"},
         "query": {"lang": "en", "empty": ""},
         "path": "/v1/models/m/versions/3:predict",
@@ -114,10 +114,11 @@ def test_no_credential_goes_on() -> None:
     )
     arrival = arrive(exchange)
     assert "hush" not in repr(arrival)
-    assert arrival.caller == "anonymous"
-    assert arrival.metadata["path"] == "/v1/models/m:predict"
-    assert arrival.metadata["query"] == {"page": "2"}
-    assert arrival.metadata["headers"] == {"content-type": "application/json", "x-request-id": "r1"}
+    assert arrival.asked.caller == "anonymous"
+    metadata = arrival.describe("")
+    assert metadata["path"] == "/v1/models/m:predict"
+    assert metadata["query"] == {"page": "2"}
+    assert metadata["headers"] == {"content-type": "application/json", "x-request-id": "r1"}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_an_arrival_decodes_with_its_metadata() -> None:
     assert call.inputs[0].metadata["status"] == 200
     assert call.outputs[0] is not None
     unanswered = arrive(predict("/v1/models/m:predict", REQUEST, has_answer=False))
-    assert unanswered.metadata["status"] == 0
+    assert unanswered.describe("")["status"] == 0
     assert decode_arrival(unanswered).output_error == "no answer"
 
 
@@ -145,5 +146,5 @@ def test_an_arrival_decodes_with_its_metadata() -> None:
     "head", [b"", b"GET /v1/models/m HTTP/1.1\r\n\r\n", b"\xff\xfe \xff", b"POST http:// \r\n\r\n"]
 )
 def test_what_is_no_predict_call_does_not_arrive(head: bytes) -> None:
-    exchange = Exchange(b"", 0.0, 0.0, Message(head, b""), None)
-    assert ArrivalReader(CALLERS, ALLOWED).read(exchange) is None
+    exchange = Exchange(bytes(16), 0.0, 0.0, Message(head, b""), None)
+    assert ArrivalReader(CALLERS, ALLOWED).read(payload_of(exchange)) is None

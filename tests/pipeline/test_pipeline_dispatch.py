@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 from support.clock import FakeClock
 from support.dispatch_room import DISAGREE, RETRY_FOR_SECONDS, Room, job, nothing_pending, open_room
@@ -16,6 +17,7 @@ from sidecar.delivery.outcome import Delivered, Rejected, Retry
 from sidecar.errors import PermanentError, TransientError
 from sidecar.events import Events
 from sidecar.kit.tasks import Tasks
+from sidecar.pipeline.dispatch import BUSY_GATHER_SECONDS, BUSY_JOBS, GATHER_SECONDS, LEASE_LIMIT, gather_seconds
 from sidecar.queue.jobs import JobQueue
 from sidecar.store.database import Database
 from sidecar.workflow.run import ModelRequest
@@ -35,6 +37,26 @@ async def test_jobs_are_posted_in_batches_under_ids_that_never_change(room: Room
     parcels = [parcel for batch in room.place().batches for parcel in batch]
     assert len({parcel.input_id for parcel in parcels}) == 5
     assert {parcel.data.text for parcel in parcels} == {Text(f"input {number}") for number in range(5)}
+
+
+async def test_json_that_is_posted_as_it_was_stored_comes_along(room: Room) -> None:
+    room.plan = plan([collector(), collector("both", collect_outputs=True)])
+    output = Data(concepts=(Concept("1", 0.9),))
+    await room.jobs.record([job(1), job(2, "both", output), job(3, "both")], {})
+    await room.until(nothing_pending)
+    for key, expected in (("kept", {1: True}), ("both", {2: False, 3: True})):
+        parcels = [parcel for batch in room.place(key).batches for parcel in batch]
+        assert {int(parcel.data.text.raw[-1]): bool(parcel.wire) for parcel in parcels if parcel.data.text} == expected
+        for parcel in parcels:
+            assert parcel.wire in (b"", orjson.dumps(to_wire(parcel.data)))
+
+
+@pytest.mark.parametrize(
+    ("leased", "seconds"),
+    [(0, GATHER_SECONDS), (BUSY_JOBS, GATHER_SECONDS), (BUSY_JOBS + 1, BUSY_GATHER_SECONDS), (LEASE_LIMIT, 0.0)],
+)
+def test_jobs_gather_longer_where_there_are_many_and_not_at_all_in_a_backlog(leased: int, seconds: float) -> None:
+    assert gather_seconds(leased) == seconds
 
 
 async def test_a_retry_keeps_the_id_and_waits_for_its_time(room: Room) -> None:
@@ -126,7 +148,7 @@ async def test_what_is_cut_at_the_stop_is_there_at_the_next_start(
     tasks = Tasks(events.task_failed)
     tasks.start(room.dispatch.run(), "dispatch")
     await jobs.record([job(1)], {})
-    await room.until(lambda _ledger: bool(room.places))
+    await asyncio.wait_for(room.place().is_reached.wait(), 10)
     await tasks.stop()
     await room.dispatch.stop(0.01)
     successor = JobQueue(database, clock, events, owner="next")

@@ -15,10 +15,7 @@ from sqlalchemy import Connection, text
 from sidecar.errors import CapacityError
 from sidecar.store.database import Database, sqlite_url
 from sidecar.store.insert import add_counts, insert_new
-from sidecar.store.tables import InputRow, SecretRow, TallyRow, table_of
-
-TALLY = table_of(TallyRow)
-SECRET = table_of(SecretRow)
+from sidecar.store.tables import INPUT, SECRET, TALLY
 
 
 def tally(collector: str, count: int) -> dict[str, object]:
@@ -145,19 +142,27 @@ async def test_insert_new_tells_the_new_from_the_known(tmp_path: Path) -> None:
     assert sorted(rows) == ["a", "b", "c", "d"]
 
 
+async def test_columns_that_rows_leave_out_have_their_defaults(tmp_path: Path) -> None:
+    rows = [{"collector": name, "verdict": "matched"} for name in "ab"]
+    async with Database(sqlite_url(tmp_path)) as database:
+        assert await database.write(lambda c: insert_new(c, TALLY, rows)) == [True, True]
+        found = await database.read(lambda c: c.execute(sqlalchemy.select(TALLY).order_by(TALLY.c.collector)).all())
+    assert [tuple(each) for each in found] == [("a", "matched", "", 0), ("b", "matched", "", 0)]
+
+
 async def test_a_limit_on_the_file_counts_as_a_full_disk_and_deleting_makes_room(tmp_path: Path) -> None:
     async with Database(sqlite_url(tmp_path), limit_bytes=512 * 1024) as database:
         row = {"user_id": "u", "app_id": "a", "data": b"x" * 100_000, "created_at": 0.0}
 
         def insert(connection: Connection, name: int) -> None:
-            connection.execute(table_of(InputRow).insert(), [row | {"id": str(name)}])
+            connection.execute(INPUT.insert(), [row | {"id": str(name)}])
 
         for name in range(4):
             await database.write(functools.partial(insert, name=name))
         with pytest.raises(CapacityError):
             await database.write(functools.partial(insert, name=4))
         assert (tmp_path / "sidecar.db").stat().st_size <= 512 * 1024
-        await database.write(lambda connection: connection.execute(table_of(InputRow).delete()))
+        await database.write(lambda connection: connection.execute(INPUT.delete()))
         await database.write(functools.partial(insert, name=99))
 
 

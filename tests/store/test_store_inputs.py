@@ -30,7 +30,7 @@ from sidecar.store.inputs import (
     list_inputs,
     read_content,
 )
-from sidecar.store.tables import InputRow, table_of
+from sidecar.store.tables import INPUT
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -83,13 +83,22 @@ def put(connection: Connection, inputs: Sequence[StoredInput]) -> set[str]:
 
 async def test_media_content_stands_apart_from_the_json(database: Database) -> None:
     await database.write(lambda c: put(c, [stored("one", DATAS["image"]), stored("two")]))
-    table = table_of(InputRow)
-    row = await database.read(lambda c: c.execute(select(table).where(table.c.id == "one")).one())
+    row = await database.read(lambda c: c.execute(select(INPUT).where(INPUT.c.id == "one")).one())
     assert row.content == PNG
     assert len(row.data) < 100
     assert await database.read(lambda c: read_content(c, "me", "app", "one")) == Content(PNG, "image/png")
     assert await database.read(lambda c: read_content(c, "me", "app", "two")) is None
     assert await database.read(lambda c: read_content(c, "me", "app", "none")) is None
+
+
+async def test_json_at_hand_is_not_written_again(database: Database) -> None:
+    given = stored("one", wire=b'{ "text": {"raw": "t"} }')
+    picture = stored("two", DATAS["image"], wire=b"never stored: the content stands apart")
+    await database.write(lambda c: put(c, [given, picture]))
+    found = dict(await database.read(lambda c: [tuple(row) for row in c.execute(select(INPUT.c.id, INPUT.c.data))]))
+    assert found["one"] == given.wire
+    assert b"never stored" not in found["two"]
+    assert await database.read(lambda c: get_input(c, "me", "app", "one")) == given._replace(wire=b"")
 
 
 async def test_ids_that_were_there_are_told_and_left_alone(database: Database) -> None:
