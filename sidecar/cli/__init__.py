@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from sidecar import __version__, settings
+from sidecar.cli import options
 from sidecar.errors import ConfigurationError
 from sidecar.events import CANNOT_START, Events
 from sidecar.kit import logs
@@ -41,6 +42,12 @@ def _run(command: str, given: argparse.Namespace) -> int:
         from sidecar.app.relay import run_relay
 
         return run_relay(_options(given), os.environ)
+    if command == "relay":
+        from sidecar.app.worker import run_worker
+        from sidecar.proxy.workers import Inheritance
+
+        inherited = Inheritance(given.number, given.listen_fds, given.counts_fd, given.engine_fd)
+        return run_worker(_load(given), inherited)
     if command == "engine":
         from sidecar.app.engine import run_engine
 
@@ -53,6 +60,14 @@ def _run(command: str, given: argparse.Namespace) -> int:
         from sidecar.cli.status import status
 
         return status(_load(given))
+    if command == "record":
+        from sidecar.cli.record import record
+
+        return record(_load(given), given)
+    if command == "backtest":
+        from sidecar.cli.backtest import backtest
+
+        return backtest(_load(given), given)
     from sidecar.cli.demo import run_demo
 
     return run_demo(once=given.once)
@@ -95,11 +110,28 @@ def _parser() -> argparse.ArgumentParser:
         ("status", "show the ledger of a running sidecar"),
     ):
         _add_settings(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    text = "show what a policy would have kept of recorded exchanges"
+    trial = commands.add_parser("backtest", help=text, description=text[0].upper() + text[1:] + ".")
+    options.add_backtest(trial)
+    _add_settings(trial)
+    text = "keep a bounded sample of what passes a running sidecar, for back-tests"
+    recording = commands.add_parser("record", help=text, description=text[0].upper() + text[1:] + ".")
+    options.add_record(recording)
+    _add_settings(recording)
     demo = commands.add_parser("demo", help="see it work: a real model, real traffic, a collector, a page")
     demo.add_argument("--once", action="store_true", help="end by itself; exit 0 when everything is accounted for")
-    engine = commands.add_parser("engine")  # the relay's child: without help, it is not listed
+    # the first relay's children: without help, they are not listed
+    engine = commands.add_parser("engine")
     engine.add_argument("--link-fd", type=int, required=True)
+    relay = commands.add_parser("relay")
+    for name in ("--number", "--counts-fd", "--engine-fd"):
+        relay.add_argument(name, type=int, required=True)
+    relay.add_argument("--listen-fds", type=_descriptors, required=True)
     return parser
+
+
+def _descriptors(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:

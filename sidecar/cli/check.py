@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
+from sidecar.app.expiry import ending_certificates
 from sidecar.capture.caller import read_keys
 from sidecar.collector import Collector, Workflow
 from sidecar.delivery.registry import check_options
 from sidecar.errors import ConfigurationError, Problem
-from sidecar.pipeline.models import route_of
-from sidecar.policy.checks import Judges, Outcome, Snapshot, settle
+from sidecar.pipeline.credentials import problems_of_secrets
+from sidecar.pipeline.models import check_server, check_workflow
+from sidecar.pipeline.operators import open_operators
+from sidecar.policy.checks import Judges, Outcome, Snapshot, models_taken, settle
 from sidecar.policy.files import read_folder
+from sidecar.proxy.certificates import check_certificates
 from sidecar.settings import Settings, read
-from sidecar.workflow.graph import compile_workflow
+from sidecar.workflow.operators.registry import Operators
 
 EXIT_FAULTS = 2
 
@@ -27,13 +33,17 @@ def check(options: Mapping[str, str], environment: Mapping[str, str]) -> int:
     settings, problems = read(options, environment)
     problems += _problems_of(settings)
     outcome = Outcome((), (), ())
+    operators, broken = open_operators(settings.policies)
+    problems.extend(broken)
     try:
-        outcome = _policies(settings)
+        outcome = _policies(settings, operators)
     except ConfigurationError as error:
         problems.extend(error.problems)
     problems.extend(outcome.problems)
     for problem in sorted(problems, key=_place):
         sys.stderr.write(f"{problem}\n")
+    for problem in ending_certificates(settings, datetime.datetime.now(datetime.UTC)):
+        sys.stderr.write(f"warning: {problem}\n")
     if problems:
         sys.stderr.write(f"{len(problems)} fault{'s' if len(problems) > 1 else ''}\n")
         return EXIT_FAULTS
@@ -49,7 +59,8 @@ def _place(problem: Problem) -> tuple[str, int]:
 def _problems_of(settings: Settings) -> list[Problem]:
     """Faults that show only once a setting is looked into."""
     problems: list[Problem] = []
-    looks: list[Callable[[], object]] = [partial(route_of, server) for server in settings.models]
+    looks: list[Callable[[], object]] = [partial(check_server, server) for server in settings.models]
+    looks.append(partial(check_certificates, settings))
     if settings.keys is not None:
         looks.append(partial(read_keys, settings.keys))
     if settings.policies != Settings().policies and not settings.policies.is_dir():
@@ -62,10 +73,14 @@ def _problems_of(settings: Settings) -> list[Problem]:
     return problems
 
 
-def _policies(settings: Settings) -> Outcome:
-    models = {server.id for server in settings.models}
-    judges = Judges(lambda workflow: compile_workflow(workflow, models), check_options)
-    return settle(read_folder(settings.policies), Snapshot(), judges)
+def _policies(settings: Settings, operators: Operators) -> Outcome:
+    loaded = read_folder(settings.policies)
+    loaded = loaded.without(models_taken(loaded, {server.id for server in settings.models}))
+    servers = (*settings.models, *loaded.models)
+    judges = Judges(lambda workflow: check_workflow(workflow, servers, operators), check_options)
+    outcome = settle(loaded, Snapshot(), judges)
+    missing = tuple(loaded.locate(problem) for problem in problems_of_secrets(loaded.models))
+    return replace(outcome, problems=outcome.problems + missing)
 
 
 def _table(collectors: tuple[Collector, ...], workflows: tuple[Workflow, ...]) -> Table:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +10,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from sidecar.cli.asking import ask, no_sidecar
 from sidecar.errors import SidecarError
 from sidecar.settings import Address, Settings
 
 VERDICTS = ("matched", "filtered", "delivered", "dead", "dropped", "pending")
-TIMEOUT_SECONDS = 10.0
 
 
 def status(settings: Settings) -> int:
     """Print both sums and a row a collector; exit 0 when a sidecar answered, 1 when none did."""
     try:
-        ledger = _get(settings, "/v1/ledger")
+        ledger = _read(ask(settings, "GET", "/v1/ledger"), settings.admin)
     except SidecarError as error:
         sys.stderr.write(f"sidecar: {error}\n")
         return 1
@@ -33,46 +31,13 @@ def status(settings: Settings) -> int:
     return 0
 
 
-class _Connection(http.client.HTTPConnection):
-    """To the admin address, also where it is a Unix socket."""
-
-    def __init__(self, address: Address) -> None:
-        super().__init__(address.host or "localhost", address.port or None, timeout=TIMEOUT_SECONDS)
-        self._path = address.path
-
-    def connect(self) -> None:
-        if not self._path:
-            return super().connect()
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        return self.sock.connect(self._path)
-
-
-def _get(settings: Settings, path: str) -> dict[str, Any]:
-    """The answer to `path`. Raises SidecarError, which says what to do."""
-    connection = _Connection(settings.admin)
-    headers = {"Authorization": f"Key {settings.admin_token}"} if settings.admin_token else {}
-    try:
-        connection.request("GET", path, headers=headers)
-        response = connection.getresponse()
-        content = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        message = f"no sidecar answers at {settings.admin}: {error}. Is it running? Name its admin address with --admin"
-        raise SidecarError(message) from error
-    finally:
-        connection.close()
-    if response.status == http.client.UNAUTHORIZED:
-        raise SidecarError(f"the sidecar at {settings.admin} wants its token: set SIDECAR_ADMIN_TOKEN")
-    return _read(content, settings.admin)
-
-
 def _read(content: bytes, address: Address) -> dict[str, Any]:
     try:
         answer = json.loads(content)
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or not {"exchanges", "total", "reasons", "collectors"} <= answer.keys():
-        raise SidecarError(f"what answers at {address} is no sidecar's admin API: name its address with --admin")
+        raise SidecarError(no_sidecar(address))
     return answer
 
 

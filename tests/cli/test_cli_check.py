@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.certificates import Authority
 
 from sidecar.cli import main
 
@@ -130,3 +131,21 @@ def test_an_option_of_a_destination_is_found_in_its_line(folder: Path, capsys: p
     (folder / "c.yaml").write_text(COLLECTOR + "  destination:\n    clarifai:\n      user_id: u\n      app_id: 5\n")
     _, said = said_by_check(capsys)
     assert "c.yaml:8: collector.destination.clarifai.app_id: must be text, not int: put it in quotes" in said
+
+
+def test_certificates_are_read_and_one_that_has_ended_is_no_fault(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority(tmp_path)
+    ended, fresh = authority.sign("ended", days=-1), authority.sign("fresh", days=99)
+    own = ["--tls-cert", str(ended.cert), "--tls-key", str(ended.key)]
+    ours = ["--upstream", "https://model", "--upstream-cert", str(fresh.cert), "--upstream-key", str(fresh.key)]
+    assert main(["check", *own, *ours]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: --tls-cert: {ended.cert} holds a certificate that ended on ")
+    assert said.count("\n") == 1
+    code, said = said_by_check(capsys, *own, "--tls-client-ca", str(ended.key), "--upstream-ca", "gone.pem", *ours[:2])
+    assert code == 2
+    assert f"--tls-client-ca: {ended.key} holds no certificate in PEM" in said
+    assert "--upstream-ca: gone.pem cannot be read: No such file or directory" in said
+    assert said.endswith("2 faults\n")

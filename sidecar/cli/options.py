@@ -1,0 +1,42 @@
+"""What commands take besides settings. Imports nothing heavy: every command's parser is made at each start."""
+
+from __future__ import annotations
+
+import argparse
+
+ASKED = 100
+"""How often a back-test asks models at most, unless said."""
+
+
+def add_backtest(command: argparse.ArgumentParser) -> None:
+    """The options of `sidecar backtest`."""
+    command.add_argument("policy", metavar="POLICY", help="a collector's file, or its id in --policies")
+    where = "record files, or what a sidecar has in its --data: the jobs in its queue, the inputs in its app"
+    command.add_argument("--on", required=True, metavar="FILE|FOLDER|queue|app", help=where)
+    command.add_argument("--against", metavar="POLICY", help="another collector, to compare with")
+    command.add_argument("--limit", type=positive, metavar="N", help="take the first N exchanges only")
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    asked = f"really ask the models that nodes name, N times at most [{ASKED}]; otherwise none is asked"
+    command.add_argument("--ask-models", type=positive, nargs="?", const=ASKED, metavar="N", help=asked)
+
+
+def add_record(command: argparse.ArgumentParser) -> None:
+    """The options of `sidecar record`."""
+    command.add_argument("--to", required=True, metavar="FILE", help="where the exchanges go, a line of JSON each")
+    command.add_argument("--model", required=True, metavar="NAME", help="the model whose calls are recorded")
+    command.add_argument("--version-of-model", dest="version", default="", metavar="NAME", help="one version only")
+    command.add_argument("--caller", default="", metavar="NAME", help="one caller only")
+    command.add_argument("--count", type=positive, default=1000, metavar="N", help="how many exchanges [1000]")
+    command.add_argument("--for", dest="for_", default="10m", metavar="TIME", help="for how long at most [10m]")
+    command.add_argument("--bytes", default="16MiB", metavar="SIZE", help="how much memory it may take [16MiB]")
+    text = "fraction of exchanges to copy, above 0 and at most 1 [1]"
+    command.add_argument("--sample", type=float, default=1.0, metavar="FRACTION", help=text)
+    text = "rules as a collector's `redact` has them, such as '[{detect: [email]}]'; those of collectors hold anyway"
+    command.add_argument("--redact", default="", metavar="RULES", help=text)
+
+
+def positive(text: str) -> int:
+    """A whole number above 0. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
