@@ -51,6 +51,24 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class RedactRule:
+    """What must not be kept (*ours*): one of `remove`, `mask`, `detect`, `keep_unread`; see `redaction.rules`."""
+
+    remove: str = ""
+    """An address in JMESPath's grammar that starts with `input`, `output`, `result` or `metadata`."""
+    mask: str = ""
+    """An RE2 expression."""
+    detect: tuple[str, ...] = ()
+    """What is looked for: `email`, `card`, `ip`, `phone`."""
+    regions: tuple[str, ...] = ()
+    """Whose national phone numbers are looked for, by ISO 3166."""
+    to: str | None = None
+    """What stands in the place of what `mask` or `detect` found; None means its default."""
+    keep_unread: tuple[str, ...] = ()
+    """What may pass though no rule can read it: `image`, `video`, `audio`, `text` (by address), `binary`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Collector:
     """A policy: whose calls to which model version are kept, what is sampled, filtered, run on it, and posted where."""
 
@@ -70,6 +88,8 @@ class Collector:
     sample_exchanges: float = 1.0
     """*Ours*: fraction of whole exchanges looked at, in (0, 1], decided in the relay."""
     destination: Destination = field(default_factory=Destination)
+    redact: tuple[RedactRule, ...] = ()
+    """*Ours*: what is taken out of input, output and metadata before anything is written to disk."""
     created_at: str = ""
     """RFC 3339, UTC, microseconds."""
     managed_by: ManagedBy = ManagedBy.API
@@ -129,3 +149,24 @@ class Workflow:
     created_at: str = ""
     managed_by: ManagedBy = ManagedBy.API
     origin: str = ""
+
+
+class Predicate(enum.StrEnum):
+    """How two concepts of a knowledge graph are related: the contract's three, read as `subject predicate object`."""
+
+    SYNONYM = "synonym"
+    """The subject means the same as the object."""
+    HYPONYM = "hyponym"
+    """The subject is a kind of the object."""
+    HYPERNYM = "hypernym"
+    """The object is a kind of the subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeGraph:
+    """Concepts and how they are related, as written."""
+
+    relations: tuple[tuple[str, Predicate, str], ...]
+    """(subject, predicate, object)."""
+    concepts: tuple[str, ...] = ()
+    """The graph's own concepts, when it names them (*ours*): nothing else is mapped to."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination,
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit.clock import Clock, rfc3339
+from sidecar.model_server import ModelServer
 from sidecar.policy import rows
 from sidecar.policy.checks import (
     Judges,
@@ -26,9 +27,11 @@ from sidecar.policy.checks import (
     Outcome,
     Snapshot,
     key_of,
+    models_taken,
     problems_of_collector,
     problems_of_workflow,
     settle,
+    settle_models,
 )
 from sidecar.policy.files import read_folder
 from sidecar.policy.several import Wires, find, find_all, read_all, refuse_repeated
@@ -53,18 +56,25 @@ class Catalog:
         store_secret: Callable[[str], Awaitable[str]],
         is_secret: Callable[[str], Awaitable[bool]],
         on_change: Callable[[], object] = lambda: None,
+        taken_models: Collection[str] = (),
     ) -> None:
-        """`check_…` raise ConfigurationError; `store_secret` gives the reference that `is_secret` then knows."""
+        """`check_…` raise ConfigurationError; `store_secret` gives the reference that `is_secret` then knows.
+
+        `taken_models` are ids that no file may give a model: the settings have them.
+        """
         self._database = database
         self._events = events
         self._clock = clock
         self._judges = Judges(check_workflow, check_destination)
         self._store_secret = store_secret
         self._is_secret = is_secret
+        self._taken_models = taken_models
         self._one_change = asyncio.Lock()
         self.on_change = on_change
         """Called after each change, with the new snapshot in place."""
         self.snapshot = Snapshot()
+        self.models: tuple[ModelServer, ...] = ()
+        """The model servers of the files that were read last; a broken one's last good version stays."""
 
     async def open(self) -> None:
         """Read what the database holds."""
@@ -83,6 +93,8 @@ class Catalog:
             except ConfigurationError as error:
                 self._events.policy_broken(error)
                 return list(error.problems)
+            loaded = loaded.without(models_taken(loaded, self._taken_models))
+            self.models = settle_models(loaded, self.models)
             outcome = settle(loaded, self.snapshot, self._judges)
             await self._take(outcome)
         if outcome.problems:

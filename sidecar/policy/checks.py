@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sidecar.collector import Collector, Destination, ManagedBy, Workflow
 from sidecar.errors import ConfigurationError, Problem
+from sidecar.model_server import ModelServer
 from sidecar.policy.files import Loaded
 
 Key = tuple[str, str, str]
@@ -114,6 +115,19 @@ def settle(loaded: Loaded, now: Snapshot, judges: Judges) -> Outcome:
     missing = _still_needed([*collectors, *made_by_api.collectors], known, old_workflows)
     problems = [*loaded.problems, *(_gone(each) for each in missing if each.origin not in loaded.files)]
     return Outcome(tuple(collectors), tuple(workflows + missing), tuple(problems))
+
+
+def models_taken(loaded: Loaded, ids: Collection[str]) -> list[Problem]:
+    """The files whose model has one of `ids`, which the setting `models` has given away."""
+    message = "{!r} is in the setting `models` already: choose another id, or take it out there"
+    return [Problem(message.format(each.id), "model.id", each.origin) for each in loaded.models if each.id in ids]
+
+
+def settle_models(loaded: Loaded, old: Iterable[ModelServer]) -> tuple[ModelServer, ...]:
+    """The model servers once `loaded` replaces `old`: a broken file keeps its last good version."""
+    broken = {problem.file for problem in loaded.problems}
+    new = {each.id for each in loaded.models}
+    return (*loaded.models, *(each for each in old if each.origin in broken and each.id not in new))
 
 
 def _taken(loaded: Loaded, made_by_api: Snapshot) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""The policies folder: one `collector:` or one `workflow:` in each `*.yaml`, read with the line of every field.
+"""The policies folder: one `collector:`, `workflow:` or `model:` in each `*.yaml`, read with the line of every field.
 
 Does I/O (reading files) and is blocking. Promises that a fault in one file hides none in another and names
 `file:line: field: message`; a fault found later is given its line by `Loaded.locate`.
@@ -14,11 +14,14 @@ from pathlib import Path
 
 from sidecar.collector import Collector, Workflow
 from sidecar.errors import ConfigurationError, Problem
+from sidecar.model_server import ModelServer
 from sidecar.policy.marks import MAX_FILE_BYTES, line_in, read_marked
+from sidecar.policy.model_wire import read_model
 from sidecar.policy.wire import read_collector
 from sidecar.policy.workflow_wire import read_workflow
 
-KINDS = ("collector", "workflow")
+KINDS = ("collector", "workflow", "model")
+Policy = Collector | Workflow | ModelServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Loaded:
 
     collectors: tuple[Collector, ...] = ()
     workflows: tuple[Workflow, ...] = ()
+    models: tuple[ModelServer, ...] = ()
     problems: tuple[Problem, ...] = ()
     files: tuple[str, ...] = ()
     """Every policy file there, in order, also those with a problem."""
@@ -56,6 +60,7 @@ class Loaded:
             self,
             collectors=tuple(each for each in self.collectors if each.origin not in broken),
             workflows=tuple(each for each in self.workflows if each.origin not in broken),
+            models=tuple(each for each in self.models if each.origin not in broken),
             problems=self.problems + problems,
         )
 
@@ -65,10 +70,10 @@ def read_folder(path: Path) -> Loaded:
 
     Raises ConfigurationError when the folder cannot be listed.
     """
-    policies: list[Collector | Workflow] = []
+    policies: list[Policy] = []
     problems: list[Problem] = []
     lines: dict[str, Mapping[str, int]] = {}
-    names = _policy_files(path)
+    names = policy_files(path)
     for name in names:
         try:
             found = _read_file(name, lines)
@@ -79,15 +84,18 @@ def read_folder(path: Path) -> Loaded:
     loaded = Loaded(
         tuple(each for each in policies if isinstance(each, Collector)),
         tuple(each for each in policies if isinstance(each, Workflow)),
+        tuple(each for each in policies if isinstance(each, ModelServer)),
         files=tuple(map(str, names)),
         lines=lines,
     )
     problems = [loaded.locate(problem) for problem in problems]
     loaded = dataclasses.replace(loaded, problems=tuple(problems))
-    return loaded.without([*_twice(loaded.collectors, "collector"), *_twice(loaded.workflows, "workflow")])
+    owned = [*_twice(loaded.collectors, "collector"), *_twice(loaded.workflows, "workflow")]
+    return loaded.without([*owned, *_twice(loaded.models, "model")])
 
 
-def _policy_files(path: Path) -> list[Path]:
+def policy_files(path: Path) -> list[Path]:
+    """The YAML files in `path`, in order; none where it is not there. Raises ConfigurationError."""
     try:
         found = [entry for entry in path.iterdir() if entry.suffix in (".yaml", ".yml") and entry.name[0] != "."]
     except FileNotFoundError:
@@ -97,17 +105,19 @@ def _policy_files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _read_file(path: Path, lines: dict[str, Mapping[str, int]]) -> Collector | Workflow:
+def _read_file(path: Path, lines: dict[str, Mapping[str, int]]) -> Policy:
     file = str(path)
-    document, lines[file] = read_marked(_text_of(path), file)
+    document, lines[file] = read_marked(text_of(path), file)
     if document is None:
-        message = "the file is empty: write one `collector:` or one `workflow:`"
+        message = "the file is empty: write one `collector:`, one `workflow:` or one `model:`"
         raise ConfigurationError(Problem(message, file=file, line=1))
     if not isinstance(document, dict) or len(document) != 1 or next(iter(document)) not in KINDS:
-        message = "must hold exactly one `collector:` or one `workflow:`, and nothing beside it"
+        message = "must hold exactly one `collector:`, `workflow:` or `model:`, and nothing beside it"
         raise ConfigurationError(Problem(message, file=file, line=_line_of_stranger(document, lines[file])))
     if "collector" in document:
         return read_collector(document["collector"], file=file)
+    if "model" in document:
+        return read_model(document["model"], file)
     return read_workflow(document["workflow"], file=file)
 
 
@@ -118,7 +128,8 @@ def _line_of_stranger(document: object, lines: Mapping[str, int]) -> int:
     return line_in(lines, strangers[0]) if strangers else 1
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """What stands in a file, bounded in size. Raises ConfigurationError."""
     file = str(path)
     try:
         with path.open("rb") as opened:
@@ -134,13 +145,14 @@ def _text_of(path: Path) -> str:
         raise ConfigurationError(Problem("is not UTF-8 text", file=file, line=line)) from error
 
 
-def _twice(policies: Iterable[Collector | Workflow], kind: str) -> list[Problem]:
+def _twice(policies: Iterable[Policy], kind: str) -> list[Problem]:
     """Ids that stand in several files: none of them is right until a person says which."""
-    files: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    files: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for each in policies:
-        files[each.user_id, each.app_id, each.id].append(each.origin)
+        owner = () if isinstance(each, ModelServer) else (each.user_id, each.app_id)
+        files[*owner, each.id].append(each.origin)
     return [
-        Problem(f"{key[2]!r} is also in {', '.join(other for other in origins if other != file)}", f"{kind}.id", file)
+        Problem(f"{key[-1]!r} is also in {', '.join(other for other in origins if other != file)}", f"{kind}.id", file)
         for key, origins in files.items()
         if len(origins) > 1
         for file in origins

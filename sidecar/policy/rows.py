@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, Table, delete, select
-from sqlmodel import SQLModel
 
 from sidecar.collector import Collector, ManagedBy, Workflow
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.policy.checks import Snapshot, key_of
 from sidecar.policy.wire import read_collector, write_collector
 from sidecar.policy.workflow_wire import read_workflow, write_workflow
-from sidecar.store.tables import CollectorRow, WorkflowRow
+from sidecar.store.tables import COLLECTOR, WORKFLOW
 
 Policy = Collector | Workflow
-_COLLECTORS: Table = SQLModel.metadata.tables[str(CollectorRow.__tablename__)]
-_WORKFLOWS: Table = SQLModel.metadata.tables[str(WorkflowRow.__tablename__)]
+REMEMBERED_COLLECTORS = 20_000
 
 
 def read_snapshot(connection: Connection) -> Snapshot:
     """All policies, in the order they were made."""
-    workflows = map(_workflow, connection.execute(_ordered(_WORKFLOWS)))
+    workflows = map(_workflow, connection.execute(_ordered(WORKFLOW)))
     return Snapshot(
-        tuple(map(_collector, connection.execute(_ordered(_COLLECTORS)))), {key_of(each): each for each in workflows}
+        tuple(map(_collector, connection.execute(_ordered(COLLECTOR)))), {key_of(each): each for each in workflows}
     )
 
 
@@ -57,13 +56,13 @@ def remove(connection: Connection, policies: Iterable[Policy]) -> None:
 
 def replace_files(connection: Connection, policies: Iterable[Policy]) -> None:
     """Replace all that files manage by `policies`."""
-    for table in (_COLLECTORS, _WORKFLOWS):
+    for table in (COLLECTOR, WORKFLOW):
         connection.execute(delete(table).where(table.c.managed_by == ManagedBy.FILE.value))
     insert(connection, policies)
 
 
 def _table(policy: Policy) -> Table:
-    return _COLLECTORS if isinstance(policy, Collector) else _WORKFLOWS
+    return COLLECTOR if isinstance(policy, Collector) else WORKFLOW
 
 
 def _ordered(table: Table) -> Any:  # noqa: ANN401 - sqlalchemy's own statement type
@@ -91,9 +90,15 @@ def _dump(wire: dict[str, Any], name: str) -> str:
 
 
 def _collector(row: Row[Any]) -> Collector:
-    wire = orjson.loads(row.body)
-    read = read_collector(wire, row.user_id, row.app_id, created_at=wire.get("created_at", ""))
-    return dataclasses.replace(read, managed_by=ManagedBy(row.managed_by), origin=row.origin)
+    return _read_collector(row.user_id, row.app_id, row.body, row.managed_by, row.origin)
+
+
+@functools.lru_cache(REMEMBERED_COLLECTORS)
+def _read_collector(user_id: str, app_id: str, body: str, managed_by: str, origin: str) -> Collector:
+    """Remembered, as a change of one reads them all again."""
+    wire = orjson.loads(body)
+    read = read_collector(wire, user_id, app_id, created_at=wire.get("created_at", ""))
+    return dataclasses.replace(read, managed_by=ManagedBy(managed_by), origin=origin)
 
 
 def _workflow(row: Row[Any]) -> Workflow:

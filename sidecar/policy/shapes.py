@@ -7,13 +7,26 @@ missing here, so that a PATCH is read by the same model and tells what it suppli
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from sidecar.collector import Status
 from sidecar.kit.ids import ID
+from sidecar.redaction.addresses import compile_address
+from sidecar.redaction.detectors import known_regions
+from sidecar.redaction.rules import check_mask
 
 MAX_ID_LENGTH = 48
 ONE_SOURCE = "a collector has exactly one; write one collector for each"
@@ -76,6 +89,7 @@ OptionalId = Annotated[str, BeforeValidator(read_optional_id)]
 StatusShape = Annotated[Status | None, BeforeValidator(read_status)]
 DestinationShape = Annotated[dict[str, dict[str, Any]], BeforeValidator(read_destination)]
 Fraction = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
+NotBlank = Annotated[str, Field(min_length=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -129,6 +143,50 @@ class OwnedShape(Shape):
     origin: Any = None
 
 
+class RedactShape(Shape):
+    """*Ours*: one rule of `redact`."""
+
+    remove: NotBlank | None = None
+    mask: NotBlank | None = None
+    detect: Annotated[list[Literal["email", "card", "ip", "phone"]], Field(min_length=1)] | None = None
+    regions: list[str] | None = None
+    to: str | None = None
+    keep_unread: Annotated[list[Literal["image", "video", "audio", "text", "binary"]], Field(min_length=1)] | None = (
+        None
+    )
+
+    @field_validator("remove")
+    @classmethod
+    def _leads_somewhere(cls, value: str | None) -> str | None:
+        if value is not None:
+            compile_address(value)
+        return value
+
+    @field_validator("mask")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_mask(value)
+        return value
+
+    @field_validator("regions")
+    @classmethod
+    def _are_known(cls, value: list[str] | None) -> list[str] | None:
+        if set(value or ()) - known_regions():
+            raise ValueError("must be regions by ISO 3166, such as US, DE")
+        return value
+
+    @model_validator(mode="after")
+    def _is_one_rule(self) -> Self:
+        if sum(each is not None for each in (self.remove, self.mask, self.detect, self.keep_unread)) != 1:
+            raise ValueError("must be one rule: remove, mask, detect or keep_unread")
+        if self.to is not None and not (self.mask or self.detect):
+            raise ValueError("`to` belongs to mask or detect")
+        if self.regions is not None and "phone" not in (self.detect or ()):
+            raise ValueError("`regions` belongs to `detect: [phone]`")
+        return self
+
+
 class CollectorShape(OwnedShape):
     pre_queue_workflow_id: OptionalId | None = None
     pre_queue_random_sample: Fraction | None = None
@@ -139,6 +197,7 @@ class CollectorShape(OwnedShape):
     collect_outputs: StrictBool | None = None
     keep_input: StrictBool | None = None
     sample_exchanges: Fraction | None = None
+    redact: list[RedactShape] | None = None
     destination: DestinationShape | None = None
 
 

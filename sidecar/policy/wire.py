@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, ManagedBy, Source
+from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, ManagedBy, RedactRule, Source
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.kit.validation import faults_of
-from sidecar.policy.shapes import ONE_SOURCE, CollectorShape
+from sidecar.policy.shapes import ONE_SOURCE, CollectorShape, RedactShape
 
 Json = dict[str, Any]
 ShapeT = TypeVar("ShapeT", bound=BaseModel)
@@ -31,6 +31,7 @@ _LONG_NAMES = {
     "key": "post_inputs_key_id",
 }
 _STARTS = ("pre_queue_workflow_id", "post_queue_workflow_id", "pre_queue_random_sample")
+_RULE_LISTS = ("detect", "regions", "keep_unread")
 _PLAIN = ("id", "description", *_STARTS, "collect_outputs", "keep_input", "sample_exchanges", "status")
 
 
@@ -59,6 +60,8 @@ def write_collector(collector: Collector) -> Json:
     plain["collector_source"] = {MODEL_SOURCE: _write_source(collector.source)}
     if collector.destination != Destination():
         plain["destination"] = {collector.destination.kind: dict(collector.destination.options)}
+    if collector.redact:
+        plain["redact"] = [_write_rule(rule) for rule in collector.redact]
     plain |= {"created_at": collector.created_at, "managed_by": str(collector.managed_by), "origin": collector.origin}
     return {name: value for name, value in plain.items() if value not in ("", None)}
 
@@ -140,6 +143,7 @@ def _collector(
         user_id=fields.get("user_id", user_id),
         app_id=fields.get("app_id", app_id),
         destination=Destination(kind, options),
+        redact=tuple([_rule(shape) for shape in fields.get("redact", ())]),
         created_at=created_at,
         managed_by=ManagedBy.FILE if file else ManagedBy.API,
         origin=file,
@@ -148,3 +152,14 @@ def _collector(
 
 def _write_source(source: Source) -> Json:
     return {name: value for name in _LONG_NAMES.values() if (value := getattr(source, name))}
+
+
+def _rule(shape: RedactShape) -> RedactRule:
+    lists = {name: tuple(getattr(shape, name) or ()) for name in _RULE_LISTS}
+    return RedactRule(remove=shape.remove or "", mask=shape.mask or "", to=shape.to, **lists)
+
+
+def _write_rule(rule: RedactRule) -> Json:
+    lists = {name: list(getattr(rule, name)) for name in _RULE_LISTS}
+    wire = {"remove": rule.remove, "mask": rule.mask, **lists}
+    return {name: value for name, value in wire.items() if value} | ({} if rule.to is None else {"to": rule.to})
