@@ -1,73 +1,43 @@
-"""Who is compared: how each server is started and stopped, and which processes are its own.
+"""Who is compared. Every one is real, has one worker, listens on the loopback address and stands before the same model.
 
-Every server is real, has one worker, listens on a free port of the loopback address and stands before the same model:
-an nginx that answers every call with the same probabilities, so that it is never the bottleneck.
+`CONTESTANTS` is the registry: a name, how it is started, and which program it needs. Ours runs as its users run it,
+`sidecar run`, with the policies that the scenario is about.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-NGINX = "/usr/sbin/nginx"
-PREDICT_PATH = "/v1/models/digits:predict"
-PREDICTIONS = '{"predictions": [[0.05, 0.31, 0.02, 0.42, 0.03, 0.04, 0.05, 0.03, 0.02, 0.03]]}'
-STOP_SECONDS = 60
+import envoy_mirror
+import nginx
+from servers import Server, announcing, script
+from tools import ENVOY, NGINX
 
-_NGINX = """\
-worker_processes 1;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
-  keepalive_requests 1000000000;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  {body}
-}}
-"""
-_MODEL = "server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{answer}'; }} }}"
-_PROXY = """\
-upstream model {{ server {model}; keepalive 64; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      {mirror}
-      proxy_pass http://model;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-    }}
-    {sink}
-  }}
-"""
-_SINK = """\
-location = /mirror {{
-      internal;
-      proxy_pass http://sink$request_uri;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-    }}
-  }}
-  upstream sink {{ server {sink}; keepalive 64; keepalive_requests 1000000000;
-"""
+DIRECT = "direct"
+PLAIN = "nginx"
+STREAMING = "nginx, unbuffered"
+MIRROR = "nginx, mirroring"
+ENVOY_MIRROR = "Envoy, mirroring"
+USUAL = "usual aiohttp proxy"
+BLIND = "blind byte relay"
+UNWANTED = "ours, no one wants it"
+SAMPLED = "ours, a tenth kept"
+KEPT = "ours, all kept"
+
 COLLECTOR = """\
 collector:
-  id: bench
-  source: {model: digits}
-  pre_queue_workflow_id: unsure-tenth
-  destination: app
+  id: bench-{model}
+  source: {{model: {model}{caller}}}
+  {keep}
+  destination: {destination}
 """
+KEEP_ALL = "pre_queue_random_sample: 1"
+KEEP_A_TENTH = "pre_queue_workflow_id: unsure-tenth"
 WORKFLOW = """\
 workflow:
   id: unsure-tenth
@@ -85,94 +55,90 @@ workflow:
 """
 
 
-class Server(NamedTuple):
-    """A running server: where it listens, and the process that all of its processes descend from (0: none)."""
+class Room(NamedTuple):
+    """What a contestant finds when it starts: a folder of its own, the model, the mirrors' sink, the programs."""
 
-    address: str
-    pid: int
-    admin: str = ""
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.address}{PREDICT_PATH}"
+    folder: Path
+    model: str
+    sink: str
+    tools: Mapping[str, str]
 
 
-@contextlib.contextmanager
-def _process(command: list[str], log: Path, *, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SIDECAR_")}
-    with log.open("w") as errors:
-        process = subprocess.Popen(command, stdout=stdout, stderr=errors, text=True, env=environment)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+class Contestant(NamedTuple):
+    """How one is started; `needs` is the program without which it cannot be."""
+
+    start: Callable[[Room], AbstractContextManager[Server]]
+    needs: str = ""
+
+
+def collector(*, model: str = "digits", caller: str = "", keep: str = KEEP_ALL, destination: str = "app") -> str:
+    """A policy file of a collector of that model's calls; blank `caller` means any."""
+    named = f", caller: {caller}" if caller else ""
+    return COLLECTOR.format(model=model, caller=named, keep=keep, destination=destination)
 
 
 @contextlib.contextmanager
-def _announcing(command: list[str], folder: Path) -> Iterator[Server]:
-    """A server that says `ready listen=… admin=…` on stdout."""
-    log = folder / "log"
-    with _process(command, log, stdout=subprocess.PIPE) as process:
-        line = process.stdout.readline() if process.stdout is not None else ""
-        found = dict(part.split("=", 1) for part in line.split()[1:])
-        if "listen" not in found:
-            raise SystemExit(f"{' '.join(command)} did not start:\n{log.read_text()}")
-        yield Server(found["listen"], process.pid, found.get("admin", ""))
+def sidecar(room: Room, *documents: str) -> Iterator[Server]:
+    """Ours, with these policy files."""
+    command = sidecar_command(room, *documents)
+    with announcing(command, room.folder / "log") as server:
+        yield server
 
 
-def _free_port() -> int:
-    """A port that nobody has now; nginx cannot choose one itself and say which."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def sidecar_command(room: Room, *documents: str, listen: str = "127.0.0.1:0") -> list[str]:
+    """The command that runs ours, once these policy files are written into the room."""
+    folder = room.folder / "policies"
+    folder.mkdir(parents=True)
+    for number, text in enumerate(documents):
+        (folder / f"{number}.yaml").write_text(text)
+    options = {
+        "--upstream": f"http://{room.model}",
+        "--listen": listen,
+        "--admin": "127.0.0.1:0",
+        "--policies": str(folder),
+        "--data": str(room.folder / "data"),
+        "--drain-delay": "0s",
+        "--log-level": "warning",
+    }
+    return [sys.executable, "-m", "sidecar", "run", *(word for option in options.items() for word in option)]
 
 
 @contextlib.contextmanager
-def _nginx(folder: Path, body: str, port: int) -> Iterator[Server]:
-    folder.mkdir()
-    config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, body=body))
-    command = [NGINX, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
-    checked = subprocess.run([*command, "-t"], check=False, capture_output=True, text=True)
-    if checked.returncode:
-        raise SystemExit(f"nginx refuses its configuration:\n{checked.stderr}")
-    with _process(command, folder / "log") as process:
-        yield Server(f"127.0.0.1:{port}", process.pid)
+def _direct(room: Room) -> Iterator[Server]:
+    yield Server(room.model, 0)
 
 
-def model(folder: Path) -> contextlib.AbstractContextManager[Server]:
-    """The constant model; also the sink of a mirror."""
-    port = _free_port()
-    return _nginx(folder, _MODEL.format(port=port, answer=PREDICTIONS), port)
+@contextlib.contextmanager
+def _scripted(room: Room, name: str, upstream: str) -> Iterator[Server]:
+    room.folder.mkdir(parents=True)
+    with announcing(script(name, upstream), room.folder / "log") as server:
+        yield server
 
 
-def nginx(folder: Path, model_address: str, sink_address: str = "") -> contextlib.AbstractContextManager[Server]:
-    """nginx as a plain proxy; with a sink, every call is mirrored to it."""
-    port = _free_port()
-    mirror, sink = ("mirror /mirror;", _SINK.format(sink=sink_address)) if sink_address else ("", "")
-    return _nginx(folder, _PROXY.format(model=model_address, port=port, mirror=mirror, sink=sink), port)
+CONTESTANTS: Mapping[str, Contestant] = {
+    DIRECT: Contestant(_direct),
+    PLAIN: Contestant(lambda room: nginx.proxy(room.tools[NGINX], room.folder, room.model), NGINX),
+    STREAMING: Contestant(
+        lambda room: nginx.proxy(room.tools[NGINX], room.folder, room.model, options=nginx.STREAMING), NGINX
+    ),
+    MIRROR: Contestant(lambda room: nginx.proxy(room.tools[NGINX], room.folder, room.model, sink=room.sink), NGINX),
+    ENVOY_MIRROR: Contestant(
+        lambda room: envoy_mirror.mirroring(room.tools[ENVOY], room.folder, room.model, room.sink), ENVOY
+    ),
+    USUAL: Contestant(lambda room: _scripted(room, "usual_proxy.py", f"http://{room.model}")),
+    BLIND: Contestant(lambda room: _scripted(room, "blind_relay.py", room.model)),
+    UNWANTED: Contestant(lambda room: sidecar(room, collector(caller="bob"))),
+    SAMPLED: Contestant(lambda room: sidecar(room, collector(keep=KEEP_A_TENTH), WORKFLOW)),
+    KEPT: Contestant(lambda room: sidecar(room, collector())),
+}
 
 
-def usual_proxy(folder: Path, model_address: str) -> contextlib.AbstractContextManager[Server]:
-    """A handler and a ClientSession."""
-    folder.mkdir()
-    script = Path(__file__).with_name("usual_proxy.py")
-    return _announcing([sys.executable, str(script), f"http://{model_address}"], folder)
-
-
-def sidecar(folder: Path, model_address: str, *, collects: bool) -> contextlib.AbstractContextManager[Server]:
-    """Ours: relay and engine, with a collector that looks at every call, or with none."""
-    (folder / "policies").mkdir(parents=True)
-    if collects:
-        (folder / "policies/collector.yaml").write_text(COLLECTOR)
-        (folder / "policies/workflow.yaml").write_text(WORKFLOW)
-    options = ["--upstream", f"http://{model_address}", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
-    options += ["--policies", str(folder / "policies"), "--data", str(folder / "data"), "--drain-delay", "0s"]
-    return _announcing([sys.executable, "-m", "sidecar", "run", *options], folder)
+@contextlib.contextmanager
+def running(names: Iterable[str], room: Room) -> Iterator[dict[str, Server]]:
+    """These contestants, by name, all at once; each in a folder of its own within the room's."""
+    with contextlib.ExitStack() as started:
+        servers: dict[str, Server] = {}
+        for number, name in enumerate(names):
+            own = room._replace(folder=room.folder / str(number))
+            servers[name] = started.enter_context(CONTESTANTS[name].start(own))
+        yield servers
