@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import structlog
-
-from sidecar.errors import ConfigurationError, SidecarError
+from sidecar.errors import ConfigurationError, Problem, SidecarError
+from sidecar.kit.logs import Logger
 from sidecar.kit.metrics import Counters
 
 _UNMEANT = {"dropped": "jobs dropped", "dead": "jobs dead-lettered"}
@@ -34,7 +33,7 @@ def _place(error: BaseException) -> str:
 class Events:
     """Says what happened: to the log, and to `counters`."""
 
-    def __init__(self, log: structlog.stdlib.BoundLogger, counters: Counters | None = None) -> None:
+    def __init__(self, log: Logger, counters: Counters | None = None) -> None:
         self._log = log
         self.counters = counters or Counters()
 
@@ -57,9 +56,32 @@ class Events:
         self.counters.add("sidecar_connections_uncaptured_total", reason=reason)
         self._log.debug("connection passes uncaptured", reason=reason)
 
-    def connections_full(self, most: int) -> None:
-        """No descriptors are left for more clients: they wait to be accepted until others leave."""
-        self._log.warning("too many connections: raise the limit of open files", accepted_at_once=most)
+    def connections_full(self, most: int, limit: str) -> None:
+        """No more clients are served: they wait to be accepted until others leave."""
+        self._log.warning("too many connections: raise the limit or start more replicas", served=most, limit=limit)
+
+    def connection_timed_out(self, limit: str) -> None:
+        """A client that was silent or slow for longer than the settings allow was closed: `idle` or `head`."""
+        self.counters.add("sidecar_connections_timed_out_total", limit=limit)
+        self._log.debug("connection timed out", limit=limit)
+
+    def tls_refused(self, reason: str) -> None:
+        """A client's handshake that came to nothing: not TLS, no certificate of an authority we know, not finished."""
+        self.counters.add("sidecar_tls_refused_total")
+        self._log.info("no TLS with a client", reason=reason)
+
+    def upstream_tls_broke(self, upstream: str, reason: str) -> None:
+        self._log.warning("TLS with the model broke", upstream=upstream, reason=reason)
+
+    def certificates_renewed(self, files: Sequence[str]) -> None:
+        self._log.info("certificates renewed", files=files)
+
+    def certificates_unusable(self, error: ConfigurationError | OSError) -> None:
+        """Files that were written anew and cannot be used: the last good ones stay."""
+        self._log.error("certificates cannot be used, the last good ones are", problem=_told(error))
+
+    def certificate_ending(self, problem: Problem) -> None:
+        self._log.warning("certificate is not in force for long", problem=str(problem))
 
     def engine_started(self, pid: int) -> None:
         self.counters.add("sidecar_engine_starts_total")
@@ -83,6 +105,29 @@ class Events:
             error=str(error),
             starts_again_in_seconds=round(back_off_seconds, 2),
         )
+
+    def engine_killed(self) -> None:
+        """It did not end in time, or did not hear that it should: what it held in memory is lost, its jobs are not."""
+        self._log.error("engine did not stop, it was killed")
+
+    def worker_started(self, relay: int, pid: int) -> None:
+        self._log.info("relay worker started", relay=relay, pid=pid)
+
+    def worker_died(self, relay: int, exit_code: int, back_off_seconds: float, lost: int) -> None:
+        """Its clients are cut off; new ones are served by the others, at once."""
+        self._log.error(
+            "relay worker died, new connections are served by the others", relay=relay, exit_code=exit_code,
+            exchanges_lost=lost, starts_again_in_seconds=round(back_off_seconds, 2),
+        )  # fmt: skip
+
+    def worker_not_started(self, relay: int, error: OSError, back_off_seconds: float) -> None:
+        self._log.error(
+            "relay worker could not be started, the others serve its clients", relay=relay, error=str(error),
+            starts_again_in_seconds=round(back_off_seconds, 2),
+        )  # fmt: skip
+
+    def worker_killed(self, relay: int) -> None:
+        self._log.error("relay worker did not stop, it was killed", relay=relay)
 
     def link_opened(self) -> None:
         self._log.debug("link to the engine open")
@@ -109,6 +154,18 @@ class Events:
         self.counters.add("sidecar_exchanges_lost_total", count, reason=reason)
         self._log.debug("exchange lost", reason=reason, count=count)
 
+    def rows_expected(self, address: str) -> None:
+        self._log.info("collected rows are expected", address=address)
+
+    def rows_not_received(self, problem: str) -> None:
+        """Everything else runs: scoring code finds nobody there."""
+        self._log.error("collected rows cannot be received: free the address or set --mdc to another", problem=problem)
+
+    def rows_dropped_by_sender(self, count: int) -> None:
+        """What scoring code had collected and could not keep: it has a bounded buffer and never waits."""
+        self.counters.add("sidecar_rows_dropped_by_sender_total", count)
+        self._log.warning("collected rows were dropped before they came here", records=count)
+
     def exchange_undecoded(self, protocol: str, error: str) -> None:
         self.counters.add("sidecar_exchanges_undecoded_total", protocol=protocol)
         self._log.debug("body could not be read, kept raw", protocol=protocol, error=error)
@@ -125,12 +182,37 @@ class Events:
         self.counters.add("sidecar_policy_changes_total", action=action, kind=kind)
         self._log.info(f"{kind} {action}", ids=keys)
 
+    def operator_loading(self, entry: str) -> None:
+        """Said before a plug-in's code is run: should it end or hang the engine, this names it."""
+        self._log.info("operator of a plug-in is loaded", entry=entry)
+
+    def operators_broken(self, problems: tuple[Problem, ...]) -> None:
+        """What could not be loaded: graphs that name it cannot run, everything else does."""
+        for problem in problems:
+            self.counters.add("sidecar_operator_problems_total")
+            self._log.error("operator cannot be used", problem=str(problem))
+
     def operator_failed(self, collector: str, error: str) -> None:
         self.counters.add("sidecar_operator_failures_total", collector=collector)
         self._log.warning("operator failed, its input is dropped", collector=collector, error=error)
 
-    def model_called(self, model: str, outcome: str) -> None:
+    def model_called(self, model: str, outcome: str, seconds: float) -> None:
         self.counters.add("sidecar_model_calls_total", model=model, outcome=outcome)
+        self.counters.add("sidecar_model_call_milliseconds_total", round(seconds * 1000), model=model)
+
+    def model_failed(self, model: str, reason: str) -> None:
+        """A question without an answer: its call failed, the answer is of no use, or no call was made."""
+        self.counters.add("sidecar_model_failures_total", model=model, reason=reason)
+        self._log.debug("model did not answer", model=model, reason=reason)
+
+    def breaker_opened(self, model: str, reason: str, seconds: float) -> None:
+        self.counters.add("sidecar_model_breaker_openings_total", model=model)
+        self._log.warning(
+            "model is left alone, it failed too often", model=model, reason=reason, seconds=round(seconds, 1)
+        )
+
+    def breaker_closed(self, model: str) -> None:
+        self._log.info("model is asked again, it answers", model=model)
 
     def jobs_settled(self, collector: str, verdict: str, reason: str, count: int) -> None:
         self.counters.add("sidecar_jobs_settled_total", count, collector=collector, verdict=verdict, reason=reason)

@@ -19,19 +19,19 @@ from sidecar.errors import ConfigurationError, Problem
 from sidecar.kit.addresses import Address as Address
 from sidecar.kit.addresses import masked, parse_address, parse_upstream, refuse_password
 from sidecar.kit.sizes import format_bytes, format_seconds, parse_bytes, parse_seconds
+from sidecar.model_server import ModelServer
 
 PREFIX = "SIDECAR_"
-
-
-class ModelServer(NamedTuple):
-    """A model that a workflow's node may call: the address of its predict call, whose path tells the protocol."""
-
-    id: str
-    url: str
+MOST_WORKERS = 64
 
 
 def _optional_address(text: str) -> Address | None:
     return parse_address(text) if text else None
+
+
+def _rows_address(text: str) -> Address | None:
+    """The same text that the library is given: there it may be a URL."""
+    return _optional_address(text.removeprefix("http://").rstrip("/"))
 
 
 def _token(text: str) -> str:
@@ -75,6 +75,30 @@ def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def _alpn(text: str) -> tuple[str, ...]:
+    """Names as TLS has them: they know upper from lower case."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names or any(not name.isascii() or len(name) > 255 for name in names):
+        raise ValueError("write names of protocols, such as http/1.1 or h2,http/1.1")
+    return names
+
+
+def _optional_seconds(text: str) -> float | None:
+    return (parse_seconds(text) or None) if text else None
+
+
+class Count(int):
+    """A number of things, not of bytes."""
+
+
+def _optional_count(text: str) -> Count | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"{text!r} is not a number above 0")
+    return Count(text)
+
+
 def _level(text: str) -> str:
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError(f"{text!r} is not one of debug, info, warning, error")
@@ -86,6 +110,12 @@ def _positive_bytes(text: str) -> int:
     if size <= 0:
         raise ValueError("must be more than 0")
     return size
+
+
+def _relays(text: str) -> Count:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ValueError(f"{text!r} is not a number from 1 to {MOST_WORKERS}")
+    return Count(text)
 
 
 def _setting(default: str, read: Callable[[str], Any], help: str, *, secret: bool = False) -> Any:  # noqa: A002, ANN401
@@ -101,20 +131,54 @@ class Settings:
     """Every setting, read. Sizes are bytes, durations seconds."""
 
     upstream: Address = _setting(
-        "http://127.0.0.1:8080", parse_upstream, "the model server: `http://host:port` or `unix:/path`"
+        "http://127.0.0.1:8080", parse_upstream, "the model server: `http://host:port`, `https://…` or `unix:/path`"
     )
     listen: Address = _setting(
         "127.0.0.1:9080", parse_address, "where predict traffic comes in: `host:port` or `unix:/path`"
+    )
+    workers: int = _setting("1", _relays, "relay processes that share the traffic, with one engine behind them")
+    tls_cert: Path | None = _setting("", _optional_path, "certificate chain, PEM: clients are then served over TLS")
+    tls_key: Path | None = _setting("", _optional_path, "its key, PEM; may stand in the same file")
+    tls_client_ca: Path | None = _setting(
+        "", _optional_path, "authorities, PEM: only clients with a certificate of theirs are served"
+    )
+    upstream_ca: Path | None = _setting(
+        "", _optional_path, "authorities, PEM, for an `https` model server, instead of the system's"
+    )
+    upstream_cert: Path | None = _setting(
+        "", _optional_path, "certificate chain, PEM, that is shown to the model server"
+    )
+    upstream_key: Path | None = _setting("", _optional_path, "its key, PEM; may stand in the same file")
+    upstream_server_name: str = _setting("", str.strip, "name on the model server's certificate, when not its host")
+    alpn: tuple[str, ...] = _setting(
+        "http/1.1", _alpn, "protocols that TLS may agree on, most wanted first; the model server must speak each"
+    )
+    max_connections: int | None = _setting(
+        "", _optional_count, "clients served at once by a relay, more have to wait; as many as open files allow"
+    )
+    idle_timeout: float | None = _setting(
+        "",
+        _optional_seconds,
+        "a client that waits for no answer is closed when silent for that long; no limit unless set",
+    )
+    head_timeout: float | None = _setting(
+        "", _optional_seconds, "how long a request's head may take from its first byte; no limit unless set"
     )
     admin: Address = _setting("127.0.0.1:9901", parse_address, "the admin API and the page")
     admin_token: str = _setting(
         "", _token, "token for the admin API; required when `admin` is not loopback", secret=True
     )
     probes: Address | None = _setting("", _optional_address, "address that serves health and metrics only")
-    policies: Path = _setting("policies", _path, "folder of collectors and workflows, one YAML file each")
+    mdc: Address | None = _setting(
+        "", _rows_address, "where rows that scoring code collects come in, such as `127.0.0.1:50011`, or `unix:/path`"
+    )
+    mdc_model: str = _setting("default", str.strip, "the model whose rows those are that name none")
+    policies: Path = _setting("policies", _path, "folder of collectors, workflows and models, one YAML file each")
     data: Path = _setting("data", _path, "folder of the database, the secret key and the sockets")
     models: tuple[ModelServer, ...] = _setting(
-        "", _models, "models that workflows may call: `id=URL of its predict call`, separated by commas"
+        "",
+        _models,
+        "models that workflows may call: `id=URL of its predict call`, separated by commas; or a `model:` file",
     )
     caller_header: str = _setting("X-Caller-Id", _header, "request header that names the caller")
     keys: Path | None = _setting("", _optional_path, "YAML file of API key hashes and whose they are")
@@ -124,7 +188,9 @@ class Settings:
         "request headers kept as an input's metadata, separated by commas",
     )
     max_body: int = _setting("8MiB", _positive_bytes, "largest request or answer body that is captured")
-    relay_memory: int = _setting("64MiB", _positive_bytes, "bytes of copies that the relay may hold")
+    relay_memory: int = _setting(
+        "64MiB", _positive_bytes, "bytes of copies that the relays may hold, each an equal share"
+    )
     queue_memory: int = _setting("64MiB", _positive_bytes, "bytes of exchanges that may wait in the engine")
     retry_for: float = _setting(
         "72h", parse_seconds, "how long a delivery or a model call is tried again before the job is a dead letter"
@@ -206,11 +272,32 @@ def _across(settings: Settings) -> list[Problem]:
     if not settings.admin.is_loopback and not settings.admin_token:
         message = f"{settings.admin} can be reached from outside: set {PREFIX}ADMIN_TOKEN or listen on 127.0.0.1"
         problems.append(Problem(message, field="--admin"))
-    if settings.max_body > settings.relay_memory or settings.max_body > settings.queue_memory:
-        message = "must not be larger than relay_memory and queue_memory: nothing that large could be kept"
+    if settings.max_body > min(settings.relay_memory // settings.workers, settings.queue_memory):
+        share = " for each of the workers" if settings.workers > 1 else ""
+        message = f"must not be larger than relay_memory{share} and queue_memory: nothing that large could be kept"
         problems.append(Problem(message, field="--max-body"))
     if settings.listen == settings.admin and settings.listen.port:
         problems.append(Problem(f"{settings.admin} is already --listen", field="--admin"))
+    if settings.mdc in (settings.listen, settings.admin) and settings.mdc.port:
+        problems.append(Problem(f"{settings.mdc} is already --listen or --admin", field="--mdc"))
+    return problems + _across_tls(settings)
+
+
+def _across_tls(settings: Settings) -> list[Problem]:
+    needs = (
+        (settings.tls_cert, "--tls-cert", ("tls_key", "tls_client_ca")),
+        (settings.upstream_cert, "--upstream-cert", ("upstream_key",)),
+        (settings.upstream.is_tls, "--upstream https://…", ("upstream_ca", "upstream_cert", "upstream_server_name")),
+    )
+    problems = [
+        Problem(f"needs {needed}", field="--" + name.replace("_", "-"))
+        for is_there, needed, names in needs
+        for name in names
+        if getattr(settings, name) and not is_there
+    ]
+    if len(settings.alpn) > 1 and settings.upstream.is_tls and settings.tls_cert is None:
+        message = "must be one name: without --tls-cert no client says which of them it speaks"
+        problems.append(Problem(message, field="--alpn"))
     return problems
 
 
@@ -234,7 +321,7 @@ def show(settings: Settings, name: str) -> str:
     if isinstance(value, float):
         return format_seconds(value)
     if isinstance(value, int):
-        return format_bytes(value)
+        return str(value) if isinstance(value, Count) else format_bytes(value)
     if isinstance(value, tuple) and not isinstance(value, Address):
         return ",".join(f"{item.id}={item.url}" if isinstance(item, ModelServer) else str(item) for item in value)
     return str(value)

@@ -8,7 +8,8 @@ import pytest
 
 from sidecar import settings
 from sidecar.errors import ConfigurationError
-from sidecar.settings import Address, ModelServer
+from sidecar.model_server import ModelServer
+from sidecar.settings import Address
 
 
 def problems_of(options: dict[str, str], environment: dict[str, str] | None = None) -> list[str]:
@@ -130,3 +131,44 @@ def test_a_token_is_taken_without_the_line_end_of_its_file() -> None:
     assert settings.load({}, {"SIDECAR_ADMIN_TOKEN": "hush\n"}).admin_token == "hush"
     (said,) = problems_of({}, {"SIDECAR_ADMIN_TOKEN": "hush\nhush"})
     assert said == "SIDECAR_ADMIN_TOKEN: must be one line of text"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tls_key": "k"}, "--tls-key: needs --tls-cert"),
+        ({"tls_client_ca": "c"}, "--tls-client-ca: needs --tls-cert"),
+        ({"upstream_ca": "c"}, "--upstream-ca: needs --upstream https://…"),
+        ({"upstream_server_name": "n"}, "--upstream-server-name: needs --upstream https://…"),
+        ({"upstream": "https://m", "upstream_key": "k"}, "--upstream-key: needs --upstream-cert"),
+        ({"upstream": "https://m", "alpn": "h2,http/1.1"}, "--alpn: must be one name"),
+        ({"alpn": " , "}, "--alpn: write names of protocols"),
+        ({"max_connections": "0"}, "--max-connections: '0' is not a number above 0"),
+        ({"max_connections": "1KiB"}, "--max-connections: '1KiB' is not a number above 0"),
+        ({"idle_timeout": "soon"}, "--idle-timeout: 'soon' is not a duration"),
+    ],
+)
+def test_settings_of_connections_that_make_no_sense_are_refused(options: dict[str, str], said: str) -> None:
+    (problem,) = problems_of(options)
+    assert problem.startswith(said)
+
+
+def test_limits_are_read_and_shown_and_0_is_none() -> None:
+    options = {"max_connections": "2048", "idle_timeout": "1m", "head_timeout": "0", "alpn": "h2, http/1.1"}
+    loaded = settings.load(options, {})
+    assert (loaded.max_connections, loaded.idle_timeout, loaded.head_timeout) == (2048, 60.0, None)
+    assert loaded.alpn == ("h2", "http/1.1")
+    shown = [settings.show(loaded, name) for name in options]
+    assert shown == ["2048", "1m", "", "h2,http/1.1"]
+
+
+@pytest.mark.parametrize("text", ["0", "65", "-1", "two", "1.5", ""])
+def test_workers_are_a_small_number(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--workers: .* is not a number from 1 to 64"):
+        settings.load({"workers": text}, {})
+
+
+def test_each_worker_has_room_for_the_largest_body() -> None:
+    assert settings.load({"workers": "8"}, {}).workers == 8
+    with pytest.raises(ConfigurationError, match="relay_memory for each of the workers"):
+        settings.load({"workers": "9"}, {})

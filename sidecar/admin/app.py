@@ -7,7 +7,7 @@ import functools
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sidecar.admin import collectors, inputs, jobs, workflows
+from sidecar.admin import backtest, collectors, inputs, jobs, workflows
 from sidecar.admin.auth import authorise, has_token
 from sidecar.admin.envelope import plain
 from sidecar.admin.faults import answer_faults
@@ -53,6 +53,11 @@ def build_app(parts: Parts) -> web.Application:
     app.router.add_post("/v1/jobs/retry", jobs.retry)
     app.router.add_post("/v1/jobs/discard", jobs.discard)
     app.router.add_get("/v1/ledger", _ledger)
+    app.router.add_post("/v1/backtest", backtest.backtest)
+    app.router.add_post("/v1/record", backtest.start)
+    app.router.add_get("/v1/record", backtest.status)
+    app.router.add_delete("/v1/record", backtest.stop)
+    app.router.add_get("/v1/record/exchanges", backtest.download)
     app.router.add_get("/healthz", _health)
     app.router.add_get("/readyz", _readiness)
     app.router.add_get("/metrics", _metrics)

@@ -6,7 +6,7 @@ prometheus_client from plain numbers, on a registry of its own for each page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,12 +15,14 @@ from prometheus_client.registry import Collector
 
 from sidecar.kit.metrics import Counters
 
+Labelled = tuple[str, Mapping[str, str], float]
+"""A gauge's (name, labels, value)."""
 _ENDED = ("matched", "filtered", "delivered", "dropped")
 _THERE = ("pending", "dead")
 _BY_REASON = ("filtered", "dropped")
 _NOW = {
     "open": ("sidecar_exchanges_open", "Exchanges between request and receipt."),
-    "relays": ("sidecar_relays", "Relays that said their counts for this page."),
+    "relays": ("sidecar_relays", "Relays whose counts are on this page."),
 }
 
 
@@ -50,15 +52,18 @@ def render(
     exchanges: Mapping[str, int | Mapping[str, int]],
     ledger: Mapping[str, Any],
     gauges: Mapping[str, float],
+    labelled: Iterable[Labelled] = (),
 ) -> bytes:
     """The page. `exchanges` is the relays' sum, its losses by reason (`lost: {reason: n}` or `lost.reason: n`);
-    `ledger` is the jobs' half of `/v1/ledger`; `gauges` are shown as they are.
+    `ledger` is the jobs' half of `/v1/ledger`; `gauges` are shown as they are, and so are `labelled` ones.
     """
     page = _Page()
     _add_exchanges(page, exchanges)
     _add_jobs(page, ledger)
     for name, value in gauges.items():
         page.gauge(name, "What holds now.", {}, value)
+    for name, own_labels, value in labelled:
+        page.gauge(name, "What holds now.", own_labels, value)
     own = {name for name, _, _ in counters if page.holds(name.removesuffix("_total"))}
     for name, labels, count in counters:
         if name not in own:

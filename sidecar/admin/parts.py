@@ -8,12 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
+from sidecar.backtest.recorder import Recorder
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
 from sidecar.policy.catalog import Catalog
 from sidecar.queue.jobs import JobQueue
 from sidecar.settings import Settings
 from sidecar.store.database import Database
+from sidecar.workflow.operators.registry import BUILT_IN, Operators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,9 @@ class Parts:
     """Part → what is wrong with it, blank when nothing is."""
     metrics: Callable[[], Awaitable[bytes]]
     jobs: JobQueue
+    recorder: Recorder = field(default_factory=Recorder)
+    operators: Operators = BUILT_IN
+    """What the nodes of a back-test can be; their memories are not touched."""
     pages: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
     """Path → (media type, content) of the static page."""
 

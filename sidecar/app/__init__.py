@@ -1,4 +1,4 @@
 """The roof: builds the relay and the engine, starts bottom-up, stops top-down; the only package that knows all parts.
 
-Two files, one per kind of process: the relay must not import what the engine needs.
+One file per kind of process (relay, worker, engine): a relay must not import what the engine needs.
 """

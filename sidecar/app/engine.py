@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import signal
 import socket
@@ -20,12 +21,16 @@ from aiohttp import web
 
 from sidecar import ui
 from sidecar.admin.app import build_app
-from sidecar.admin.metrics import render
 from sidecar.admin.parts import Parts
-from sidecar.app.life import alone_on, be_killed_first, end_with_the_relay, leave_room_for_the_relay
+from sidecar.app.expiry import ending_certificates
+from sidecar.app.life import alone_on, be_killed_first, end_with_the_relay, leave_room_for_the_relays
 from sidecar.app.loop import run_loop, spare_the_collector
+from sidecar.backtest.recorder import Recorder, with_want
 from sidecar.capture.arrival import ArrivalReader, decode_arrival
 from sidecar.capture.caller import Callers, read_keys
+from sidecar.capture.ingest import Ingest
+from sidecar.capture.ingest_counts import open_counts, this_relay
+from sidecar.capture.ingest_site import IngestSite
 from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.capture.receiver import Captured, Receiver
 from sidecar.collector import Workflow
@@ -37,12 +42,17 @@ from sidecar.kit.clock import SystemClock
 from sidecar.kit.sites import listen
 from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
-from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges
+from sidecar.memory import Memories
+from sidecar.model_server import ModelServer
+from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges, with_rows
 from sidecar.pipeline.batch import Batch
+from sidecar.pipeline.credentials import problems_of_secrets
 from sidecar.pipeline.destinations import Destinations
 from sidecar.pipeline.dispatch import Dispatch
 from sidecar.pipeline.intake import Intake
-from sidecar.pipeline.models import ModelServers
+from sidecar.pipeline.model_client import new_session
+from sidecar.pipeline.models import ModelServers, check_workflow
+from sidecar.pipeline.operators import open_operators
 from sidecar.pipeline.plan import Plan, make_plan
 from sidecar.policy.catalog import Catalog
 from sidecar.protocol.call import Call
@@ -51,8 +61,8 @@ from sidecar.queue.ledger import read_ledger
 from sidecar.settings import Settings
 from sidecar.store.database import Database, sqlite_url
 from sidecar.store.secrets import Secrets, load_key
-from sidecar.workflow.graph import compile_workflow
 
+ROW_COUNTS = "rows.counts"
 LAST_FRAMES_SECONDS = 4.0
 LAST_DELIVERIES_SECONDS = 4.0
 """Together, twice the one and once the other, less than the relay grants before it kills the engine."""
@@ -62,16 +72,18 @@ def run_engine(settings: Settings, link_fd: int) -> int:
     """Run until SIGTERM; `link_fd` is the listening socket that the relay holds and hands on."""
     end_with_the_relay()
     be_killed_first()
-    leave_room_for_the_relay(settings.relay_memory)
+    leave_room_for_the_relays(settings.relay_memory, settings.workers)
     with unblocked_streams():
         events = Events(logs.configure(settings.log_level, process="engine"))
+        for problem in ending_certificates(settings, datetime.datetime.now(datetime.UTC)):
+            events.certificate_ending(problem)
         with alone_on(settings.data, events):
             return run_loop(_serve(settings, events, socket.socket(fileno=link_fd)))
 
 
 async def _serve(settings: Settings, events: Events, listening: socket.socket) -> int:
     stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _told_to_stop, stopping, events)
     async with Engine(settings, events).running(listening) as engine:
         spare_the_collector()
         sys.stdout.write(f"ready admin={engine.admin}\n")
@@ -79,6 +91,14 @@ async def _serve(settings: Settings, events: Events, listening: socket.socket) -
         await stopping.wait()
         await engine.drain()
     return 0
+
+
+def _told_to_stop(stopping: asyncio.Event, events: Events) -> None:
+    """Let the relay know that this loop runs: one that does not is not waited for."""
+    sys.stdout.write("stopping\n")
+    sys.stdout.flush()
+    events.stopping(signal.SIGTERM.name)
+    stopping.set()
 
 
 class Engine:
@@ -90,13 +110,24 @@ class Engine:
         self._clock = SystemClock()
         self._plan = Plan()
         self._file_problems: tuple[Problem, ...] = ()
+        key = load_key(settings.data)
+        self._memories = Memories(key)
+        self._operators, self._operator_problems = open_operators(
+            settings.policies, events.operator_loading, self._memories
+        )
+        events.operators_broken(self._operator_problems)
+        self._recorder = Recorder()
         self._tasks = Tasks(events.task_failed)
         self._queue: KeyedQueue[Captured] = KeyedQueue(settings.queue_memory)
         callers = Callers(settings.caller_header, read_keys(settings.keys) if settings.keys else {})
         arrivals = ArrivalReader(callers, settings.metadata_headers)
         self._receiver = Receiver(self._queue, arrivals.read, self.metrics, events)
+        self._ingest = Ingest(self._queue, events, settings.queue_memory // 4)
+        self._rows = IngestSite(
+            self._ingest, events, self._clock, settings.mdc_model, settings.max_body, settings.queue_memory
+        )
         self._database = Database(sqlite_url(settings.data), settings.data_limit)
-        self._secrets = Secrets(self._database, load_key(settings.data))
+        self._secrets = Secrets(self._database, key)
         self._jobs = JobQueue(self._database, self._clock, events, owner=os.urandom(8).hex())
         self._catalog = Catalog(
             self._database,
@@ -106,30 +137,36 @@ class Engine:
             check_destination=registry.check_options,
             store_secret=self._secrets.add,
             is_secret=self._secrets.is_known,
+            taken_models=frozenset(server.id for server in settings.models),
         )
         self.admin = ""
 
     def _check_workflow(self, workflow: Workflow) -> None:
-        compile_workflow(workflow, {server.id for server in self._settings.models})
+        check_workflow(workflow, self._known_models(), self._operators)
+
+    def _known_models(self) -> tuple[ModelServer, ...]:
+        """Those of the settings, and those of the policy files."""
+        return (*self._settings.models, *self._catalog.models)
 
     @contextlib.asynccontextmanager
     async def running(self, listening: socket.socket) -> AsyncIterator[Engine]:
         """Start everything, bottom-up; what was started is stopped top-down, also when a later part fails."""
         async with contextlib.AsyncExitStack() as parts:
             await parts.enter_async_context(self._database)
-            await self._open_policies()
             session = await parts.enter_async_context(registry.new_session())
-            models = ModelServers(self._settings.models, session, self._events)
+            asking = await parts.enter_async_context(new_session())
+            self._models = ModelServers(self._settings.models, asking, self._events, self._clock)
+            await self._open_policies()
             destinations = Destinations(registry.Parts(self._database, session, self._secrets.reveal, self._clock))
             parts.push_async_callback(destinations.close)
             batch = Batch(
-                self._jobs, self._current_plan, destinations.of, models.ask, self._settings.retry_for, self._clock,
-                self._events,
+                self._jobs, self._current_plan, destinations.of, self._models.ask, self._settings.retry_for,
+                self._clock, self._events,
             )  # fmt: skip
             self._dispatch = Dispatch(self._jobs, batch, self._clock, self._events)
             self._intake = Intake(
-                self._queue, self._current_plan, _decode, self._jobs.record, self._jobs.paid, models.ask_once,
-                self._events,
+                self._queue, self._current_plan, self._decode, self._jobs.record, self._jobs.paid,
+                self._models.ask_once, self._events,
             )  # fmt: skip
             parts.push_async_callback(self._intake.stop)
             parts.push_async_callback(self._tasks.stop)
@@ -137,14 +174,25 @@ class Engine:
             self._taking_in = self._tasks.start(self._intake.run(), "intake")
             parts.push_async_callback(self._receiver.stop)
             await self._receiver.start(listening, self._plan.index)
+            parts.push_async_callback(self._rows.close)
+            if self._settings.mdc is not None:
+                self._ingest.count_on(open_counts(self._settings.data / ROW_COUNTS, this_relay()))
+                await self._rows.open(self._settings.mdc)
             await parts.enter_async_context(self._serving_admin())
             self._events.engine_ready(self.admin, *self._sizes())
             yield self
 
     async def _open_policies(self) -> None:
         """Read the folder, make the first plan, and give back to the queue what an engine before us left."""
-        self._file_problems = tuple(await self._catalog.load_files(self._settings.policies))
-        self._catalog.on_change = self._make_plan
+        problems = await self._catalog.load_files(self._settings.policies)
+        missing = await asyncio.to_thread(problems_of_secrets, self._catalog.models)
+        if missing:
+            self._events.policy_broken(ConfigurationError(missing))
+        self._file_problems = (*problems, *missing)
+        self._catalog.on_change = self._recorder.on_change = self._make_plan
+        self._recorder.collectors = lambda: self._catalog.snapshot.collectors
+        known = {collector.key for collector in self._catalog.snapshot.collectors}
+        self._memories.load(await self._jobs.remembered(known))
         self._make_plan()
         with contextlib.suppress(TransientError):  # said where it failed; the leases then run out by themselves
             await self._jobs.void_leases()
@@ -155,17 +203,31 @@ class Engine:
         for collector, sums in (await read_ledger(self._database)).collectors.items():
             if collector not in known and (sums.pending or sums.dead):
                 await self._jobs.drop_pending(collector)
+        await self._jobs.forget_others(known)
 
     def _make_plan(self) -> None:
         snapshot = self._catalog.snapshot
-        models = {server.id for server in self._settings.models}
-        self._plan = make_plan(snapshot.collectors, snapshot.workflows, models)
+        servers = self._known_models()
+        self._models.replace(servers)
+        models = {server.id for server in servers}
+        plan = make_plan(snapshot.collectors, snapshot.workflows, models, self._operators)
+        self._plan = with_want(plan, self._recorder.want)
+        self._memories.keep_only(self._plan.known)
         if self._plan.problems:
             self._events.policy_broken(ConfigurationError(self._plan.problems))
         self._receiver.publish(self._plan.index)
 
     def _current_plan(self) -> Plan:
         return self._plan
+
+    def _decode(self, captured: Captured) -> Call:
+        call = decode_arrival(captured.arrival)
+        if self._recorder.want is not None:
+            try:
+                self._recorder.see(captured.arrival, call)
+            except Exception as error:  # noqa: BLE001 - a recording must cost no collector its input
+                self._events.capture_failed("recorder", error)
+        return call
 
     def _sizes(self) -> tuple[int, int]:
         snapshot = self._catalog.snapshot
@@ -183,6 +245,8 @@ class Engine:
             readiness=self.readiness,
             metrics=self.metrics,
             jobs=self._jobs,
+            recorder=self._recorder,
+            operators=self._operators,
             pages=ui.pages(),
         )
         runner = web.AppRunner(build_app(parts), access_log=None)
@@ -197,6 +261,8 @@ class Engine:
         """Take what the relays still send into the queue, let deliveries under way end, and stop taking new ones."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._receiver.drained(), LAST_FRAMES_SECONDS)
+        await self._rows.close()
+        self._ingest.end()
         self._queue.close()
         await asyncio.wait([self._taking_in], timeout=LAST_FRAMES_SECONDS)
         if len(self._queue):
@@ -209,7 +275,7 @@ class Engine:
 
     async def ledger(self) -> dict[str, Any]:
         """Both sums, in the shape of `/v1/ledger`. The relays are asked first: what they have seen is never behind."""
-        exchanges = exchange_sums(await self._receiver.counts())
+        exchanges = exchange_sums(with_rows(await self._receiver.counts(), self._ingest.counts))
         return {"exchanges": exchanges, **(await read_ledger(self._database)).to_json()}
 
     async def readiness(self) -> Mapping[str, str]:
@@ -217,22 +283,30 @@ class Engine:
         problems = (*self._file_problems, *self._plan.problems)
         return {
             "relay": "" if self._receiver.relays else "no relay is connected",
+            "rows": self._rows.problem,
             "database": "counts wait for the disk" if self._jobs.owes else "",
+            "operators": "; ".join(str(problem) for problem in self._operator_problems),
             "policies": "; ".join(str(problem) for problem in problems),
         }
 
     async def metrics(self) -> bytes:
         """The Prometheus page."""
+        from sidecar.admin.metrics import render  # with its library, which nobody needs before the first page
+
         counts = await self._receiver.counts()
         ledger = (await read_ledger(self._database)).to_json()
         gauges = {
             "sidecar_engine_up": 1.0,
             "sidecar_queue_bytes": float(self._queue.size_bytes),
             "sidecar_queue_exchanges": float(len(self._queue)),
+            "sidecar_rows_waiting_to_join": float(self._ingest.waiting),
             **relay_gauges(counts),
         }
-        return render(relay_counters(counts, self._events.counters), exchange_sums(counts), ledger, gauges)
+        counters = relay_counters(counts, self._events.counters)
+        return render(counters, exchange_sums(with_rows(counts, self._ingest.counts)), ledger, gauges, self._breakers())
 
-
-def _decode(captured: Captured) -> Call:
-    return decode_arrival(captured.arrival)
+    def _breakers(self) -> list[tuple[str, Mapping[str, str], float]]:
+        return [
+            ("sidecar_model_breaker_open", {"model": model}, float(is_open))
+            for model, is_open in self._models.open_breakers.items()
+        ]

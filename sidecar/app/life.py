@@ -1,4 +1,5 @@
-"""How an engine's process lives and ends: with its relay, first when memory is short, alone on its data folder."""
+"""How a child of the relay lives and ends: with that relay; an engine also first when memory is short, and alone on its
+data folder."""
 
 from __future__ import annotations
 
@@ -38,14 +39,14 @@ def be_killed_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def leave_room_for_the_relay(relay_memory_bytes: int, limit_file: Path = CONTAINER_LIMIT) -> None:
+def leave_room_for_the_relays(relay_memory_bytes: int, relays: int, limit_file: Path = CONTAINER_LIMIT) -> None:
     """Be refused memory before the container runs out of it.
 
-    Kubernetes has a container killed whole, with the relay in it, whichever process the kernel would have chosen. An
+    Kubernetes has a container killed whole, with the relays in it, whichever process the kernel would have chosen. An
     engine that is refused memory loses an exchange or ends; either is counted, and predictions go on.
     """
     try:
-        most = int(limit_file.read_text()) - relay_memory_bytes - RELAY_ITSELF_BYTES
+        most = int(limit_file.read_text()) - relay_memory_bytes - relays * RELAY_ITSELF_BYTES
     except (OSError, ValueError):  # no such limit, or no such system
         return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -56,7 +57,7 @@ def leave_room_for_the_relay(relay_memory_bytes: int, limit_file: Path = CONTAIN
 @contextlib.contextmanager
 def alone_on(data: Path, events: Events) -> Iterator[None]:
     """Hold the data folder, made if need be; while another engine lives on it, say so and wait. Raises OSError."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = data / LOCK
     with contextlib.ExitStack() as held:
         try:

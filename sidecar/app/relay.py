@@ -1,4 +1,4 @@
-"""The relay: forwards, copies what is wanted, and keeps an engine running beside it.
+"""The first relay: forwards, copies what is wanted, and keeps an engine and the further relays running beside it.
 
 Promises that it listens before any engine is ready, that no fault of the engine stops it, and that SIGTERM takes the
 steps of the design in order: not ready, accept a while longer, let open exchanges end, flush, let the engine drain.
@@ -13,25 +13,32 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sidecar.app.loop import run_loop, spare_the_collector
+from sidecar.app.signals import Stopping
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.kit.files import holder_of, locked
 from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
-from sidecar.proxy.child import EngineProcess
+from sidecar.proxy.binding import Places, bind_places
+from sidecar.proxy.child import ChildProcess, Told
 from sidecar.proxy.counts import Counts
-from sidecar.proxy.engine_socket import engine_socket_path, forget_engine_socket, listen_for_engine
-from sidecar.proxy.link import Link
+from sidecar.proxy.engine_socket import held_engine_socket, way_to_engine
+from sidecar.proxy.link import CLOSE_SECONDS, Link
 from sidecar.proxy.probes import Probes
-from sidecar.proxy.server import RelayServer
+from sidecar.proxy.server import FLUSH_SECONDS, RelayServer
+from sidecar.proxy.workers import Inheritance, Surroundings, Workers
 from sidecar.settings import PREFIX, Settings, load, to_environment
 
 ENGINE_GRACE_SECONDS = 15.0
+ENGINE_ANSWER_SECONDS = 5.0
+"""How long an engine may take to say that it has heard SIGTERM. Its loop says so, while its disk may be as slow as it
+likes: one whose loop stands still this long is hung, and would only be waited for."""
+_SIDECAR = (sys.executable, "-m", "sidecar")
 LOCK = "relay.lock"
 
 
@@ -40,9 +47,14 @@ def run_relay(options: Mapping[str, str], environment: Mapping[str, str]) -> int
     settings = load(options, environment)
     _raise_descriptor_limit()
     _open_closed_descriptors()
-    with _alone_on(settings.data), _listening_for_engine(settings.data) as listening, unblocked_streams():
+    with (
+        _alone_on(settings.data),
+        held_engine_socket(settings.data) as engine,
+        contextlib.closing(bind_places(settings.listen, settings.workers)) as places,
+        unblocked_streams(),
+    ):
         events = Events(logs.configure(settings.log_level, process="relay"))
-        return run_loop(_serve(settings, to_environment(options, environment), events, listening))
+        return run_loop(_serve(settings, to_environment(options, environment), events, places, engine))
 
 
 @contextlib.contextmanager
@@ -61,13 +73,10 @@ def _alone_on(data: Path) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _listening_for_engine(data: Path) -> Iterator[socket.socket]:
-    with contextlib.closing(listen_for_engine(data)) as listening:
-        try:
-            yield listening
-        finally:
-            forget_engine_socket(data)
+def _relay_command(inherited: Inheritance) -> Sequence[str]:
+    listening = ",".join(str(each) for each in inherited.listening)
+    fds = ("--listen-fds", listening, "--counts-fd", str(inherited.counts), "--engine-fd", str(inherited.engine))
+    return (*_SIDECAR, "relay", "--number", str(inherited.number), *fds)
 
 
 def _open_closed_descriptors() -> None:
@@ -87,36 +96,53 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _serve(settings: Settings, environment: Mapping[str, str], events: Events, listening: socket.socket) -> int:
-    async with _Process(settings, environment, events, listening).running() as process:
+async def _serve(
+    settings: Settings,
+    environment: Mapping[str, str],
+    events: Events,
+    places: Places,
+    engine: tuple[socket.socket, int],
+) -> int:
+    async with _Process(settings, environment, events, places, engine).running() as process:
         await process.stopped()
     return 0
 
 
 class _Process:
-    """All parts of the relay's process, joined."""
+    """All parts of the first relay's process, joined."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], events: Events, listening: socket.socket
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        events: Events,
+        places: Places,
+        engine: tuple[socket.socket, int],
     ) -> None:
         self._settings = settings
         self._events = events
         self._tasks = Tasks(events.task_failed)
-        self._stopping = asyncio.Event()
-        self._is_hurried = False
+        self._stopping = Stopping(events, self._asked_to_stop, self._end_children)
+        self._ends_at = 0.0
+        self._announcement = ""
         self._is_announced = False
         self._counts = Counts()
-        self._link = Link(engine_socket_path(settings.data), self._counts, events)
-        self._server = RelayServer(settings, self._link, events, self._counts)
-        self._probes = Probes(lambda: self._server.is_ready, self._link.metrics, self._counts.as_dict)
         self._environment = dict(environment)
-        command = (sys.executable, "-m", "sidecar", "engine", "--link-fd", str(listening.fileno()))
-        self._engine = EngineProcess(command, self._environment, (listening.fileno(),), events, self._engine_is_ready)
+        listening, handle = engine
+        self._link = Link(way_to_engine(settings.data, handle), self._counts, events, self._all_counts)
+        self._server = RelayServer(settings, self._link, events, self._counts, bound=places.sockets[0])
+        surroundings = Surroundings(_relay_command, self._environment, handle, events)
+        self._workers = Workers(places, surroundings, self._server, self._announce)
+        self._probes = Probes(lambda: self._server.is_ready, self._link.metrics, self._all_counts)
+        command = (*_SIDECAR, "engine", "--link-fd", str(listening.fileno()))
+        told = Told(events.engine_started, events.engine_died, events.engine_not_started)
+        self._engine = ChildProcess(command, self._environment, (listening.fileno(),), told, self._engine_is_ready)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[_Process]:
         """Start everything, bottom-up; what was started is stopped top-down, also when a later part fails."""
         async with contextlib.AsyncExitStack() as parts:
+            parts.callback(self._workers.close)
             parts.push_async_callback(self._tasks.stop)
             await self._link.start()
             parts.push_async_callback(self._link.stop)
@@ -125,36 +151,45 @@ class _Process:
             if self._settings.probes is not None:
                 await self._probes.start(self._settings.probes)
                 parts.push_async_callback(self._probes.stop)
+            self._workers.start(self._tasks)
             self._tasks.start(self._engine.run(), "engine")
-            self._listen_to_signals()
+            self._stopping.listen()
             spare_the_collector()
             yield self
 
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, number)
+    def _all_counts(self) -> dict[str, int]:
+        """Every relay's, whether an engine lives or not."""
+        return self._workers.counts_with(self._counts)
 
-    def _signalled(self, number: signal.Signals) -> None:
-        if self._stopping.is_set():
-            self._engine.kill()
-            os._exit(128 + number)  # the second one means now
-        self._events.stopping(number.name)
-        self._is_hurried = number == signal.SIGINT  # a person at a terminal: no load balancer has to learn of it
-        self._stopping.set()
+    def _asked_to_stop(self, number: signal.Signals) -> None:
+        longest = self._settings.drain_delay + self._settings.grace + FLUSH_SECONDS + CLOSE_SECONDS
+        self._ends_at = asyncio.get_running_loop().time() + longest
+        self._workers.ask_to_stop(number)
+
+    def _end_children(self) -> None:
+        self._workers.kill()
+        self._engine.kill()
 
     def _engine_is_ready(self, said: str) -> None:
-        """Tell whoever started us where everything is, once; a later engine serves where the first one did."""
-        if not self._is_announced:
-            self._is_announced = True
+        """A later engine serves where the first one did."""
+        if not self._announcement:
             self._environment[f"{PREFIX}ADMIN"] = said.removeprefix("admin=")
-            sys.stdout.write(f"ready listen={self._server.address} {said}\n")
+            self._announcement = f"ready listen={self._server.address} {said}\n"
+            self._announce()
+
+    def _announce(self) -> None:
+        """Tell whoever started us where everything is, once, when all of it is there."""
+        if self._announcement and self._workers.have_listened and not self._is_announced:
+            self._is_announced = True
+            sys.stdout.write(self._announcement)
             sys.stdout.flush()
 
     async def stopped(self) -> None:
-        """Wait for a signal, then drain: traffic first, then what the engine still has."""
+        """Wait for a signal, then drain: traffic first, in all relays at once, then what the engine still has."""
         await self._stopping.wait()
-        await self._server.drain(0.0 if self._is_hurried else None)
+        await self._server.drain(0.0 if self._stopping.is_hurried else None)
+        await self._workers.stop(self._ends_at - asyncio.get_running_loop().time())
         await self._link.stop()
-        await self._engine.stop(ENGINE_GRACE_SECONDS)
+        if not await self._engine.stop(ENGINE_GRACE_SECONDS, ENGINE_ANSWER_SECONDS):
+            self._events.engine_killed()
         self._events.stopped()

@@ -35,7 +35,7 @@ async def test_health_and_readiness(admin: Admin) -> None:
 
 
 async def test_metrics_are_readable_and_name_their_reasons(admin: Admin) -> None:
-    admin.shop.events.model_called("second", "ok")
+    admin.shop.events.model_called("second", "ok", 0.25)
     async with admin.session.get(admin.url + "/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         found = samples(await response.read())

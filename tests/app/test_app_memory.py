@@ -1,4 +1,4 @@
-"""The engine's own memory limit: under a container's, so that the relay outlives it."""
+"""The engine's own memory limit: under a container's, so that the relays outlive it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ GIB = 1 << 30
 CODE = """
 import resource, sys
 from pathlib import Path
-from sidecar.app.life import leave_room_for_the_relay
-leave_room_for_the_relay(int(sys.argv[2]), Path(sys.argv[1]))
+from sidecar.app.life import leave_room_for_the_relays
+leave_room_for_the_relays(int(sys.argv[2]), 2, Path(sys.argv[1]))
 print(resource.getrlimit(resource.RLIMIT_DATA)[0])
 try:
     bytearray(int(sys.argv[3]))
@@ -30,11 +30,11 @@ def _under(limit_file: Path, relay_memory: int, takes: int) -> list[str]:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
 
 
-def test_what_the_relay_needs_is_left_to_it(tmp_path: Path) -> None:
+def test_what_two_relays_need_is_left_to_them(tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text(f"{GIB}\n")
     relay_memory = GIB // 2
-    assert _under(limit, relay_memory, GIB) == [str(GIB - relay_memory - RELAY_ITSELF_BYTES), "refused"]
+    assert _under(limit, relay_memory, GIB) == [str(GIB - relay_memory - 2 * RELAY_ITSELF_BYTES), "refused"]
 
 
 def test_a_small_container_still_lets_it_start(tmp_path: Path) -> None:

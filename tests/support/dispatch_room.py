@@ -37,10 +37,12 @@ class Place:
     def __init__(self) -> None:
         self.answer: Callable[[Parcel], Outcome] = lambda _parcel: Delivered()
         self.batches: list[list[Parcel]] = []
+        self.is_reached = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     async def deliver(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        self.is_reached.set()
         await self.may_answer.wait()
         self.batches.append(list(parcels))
         return [self.answer(parcel) for parcel in parcels]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from sidecar import frame
 from sidecar.exchange import Exchange, Message
 
 EXCHANGE_ID = bytes(range(16))
@@ -35,6 +36,16 @@ def predict(
     response = message(f"HTTP/1.1 {status} OK", answer, answer_headers) if has_answer else None
     sent = message(f"POST {target} HTTP/1.1", request, headers)
     return Exchange(EXCHANGE_ID, 1_700_000_000.0, 0.0125, sent, response, is_whole)
+
+
+def payload_of(exchange: Exchange) -> bytes:
+    """`exchange` as the engine gets it: an EXCHANGE frame's payload."""
+    request, response = exchange.request, exchange.response
+    pieces = (*request, *(response or (b"", b"")))
+    flags = frame.HAS_RESPONSE * (response is not None) + frame.RESPONSE_IS_WHOLE * exchange.response_is_whole
+    a, b, c, d = map(len, pieces)
+    record = (exchange.id, 0.0, exchange.latency_seconds, flags, a, b, c, d, pieces)
+    return b"".join(frame.exchange_frames([record], exchange.started_at))[frame.PREFIX.size :]
 
 
 def gzipped(value: object) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Node, NodeModel, Source, Workflow
 from sidecar.pipeline.plan import Plan, make_plan
+from sidecar.workflow.operators.registry import BUILT_IN, Operators
 
 BELOW_60 = """
 workflow:
@@ -40,6 +41,11 @@ def below(name: str, threshold: float) -> Node:
     )
 
 
-def plan(collectors: Sequence[Collector], *workflows: Workflow, models: Sequence[str] = ()) -> Plan:
+def plan(
+    collectors: Sequence[Collector],
+    *workflows: Workflow,
+    models: Sequence[str] = (),
+    operators: Operators = BUILT_IN,
+) -> Plan:
     by_key = {(DEFAULT_USER, DEFAULT_APP, each.id): each for each in workflows}
-    return make_plan(collectors, by_key, models)
+    return make_plan(collectors, by_key, models, operators)

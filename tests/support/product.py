@@ -96,8 +96,8 @@ class Product:
         return await self._ended()
 
     async def kill(self) -> None:
-        """kill -9 of relay and engine alike; safe twice."""
-        for pid in (self.process.pid, *self.engine_pids()):
+        """kill -9 of every process; safe twice."""
+        for pid in (self.process.pid, *self._children()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         await self._ended()
@@ -109,12 +109,18 @@ class Product:
         return await self.process.wait()
 
     def engine_pids(self) -> list[int]:
-        """The relay's children."""
+        return self._children("engine")
+
+    def worker_pids(self) -> list[int]:
+        """The relays beside the first one, oldest first."""
+        return self._children("relay")
+
+    def _children(self, command: str = "") -> list[int]:
+        """The first relay's children, those that run `sidecar command`."""
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        try:
-            return [int(pid) for pid in path.read_text().split()]
-        except OSError:
-            return []
+        with contextlib.suppress(OSError):
+            return [int(pid) for pid in path.read_text().split() if not command or command in _arguments(pid)]
+        return []
 
     def kill_engine(self) -> None:
         for pid in self.engine_pids():
@@ -148,6 +154,14 @@ class Product:
             stop=tenacity.stop_after_delay(SETTLED_SECONDS),
         )
         return await tries(self.get, path)
+
+
+def _arguments(pid: str) -> list[str]:
+    """What a process was started with; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
 
 
 def assert_sums_hold(ledger: dict[str, Any]) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sidecar.events import Events
 from sidecar.frame import Index
@@ -42,12 +44,12 @@ class Model:
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
 
-    async def start(self, path: str = "") -> Address:
+    async def start(self, path: str = "", host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Address:
         if path:
             self._server = await asyncio.start_unix_server(self._accept, path)
             return Address(path=path)
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return Address("127.0.0.1", self._server.sockets[0].getsockname()[1])
+        self._server = await asyncio.start_server(self._accept, host, 0, ssl=tls)
+        return Address(host, self._server.sockets[0].getsockname()[1], is_tls=tls is not None)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -100,10 +102,13 @@ class RelayEnd:
     log: io.StringIO
     model: Model
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(
+        self, tls: ssl.SSLContext | None = None, *, limit: int = 1 << 16
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.server.address.path:
-            return await asyncio.open_unix_connection(self.server.address.path)
-        return await asyncio.open_connection("127.0.0.1", self.server.address.port)
+            return await asyncio.open_unix_connection(self.server.address.path, ssl=tls, limit=limit)
+        address = self.server.address
+        return await asyncio.open_connection(address.host, address.port, ssl=tls, limit=limit)
 
     async def talk(self, pieces: Sequence[bytes], *, then_fin: bool = True) -> bytes:
         """Send `pieces`, each by itself, and read until the other side ends."""
@@ -142,31 +147,39 @@ async def relay_running(
     drain_delay: float = 0.0,
     grace: float = 5.0,
     uses_unix: bool = False,
+    upstream: Address | None = None,
+    model_host: str = "127.0.0.1",
+    model_tls: ssl.SSLContext | None = None,
+    **settings: Any,
 ) -> AsyncIterator[RelayEnd]:
-    """`serve` None: nobody listens where the model should be. `uses_unix`: Unix sockets on both sides."""
+    """`serve` None: nobody listens where the model should be. `uses_unix`: Unix sockets on both sides. `upstream`:
+    a model server of the test's own, in place of `serve`. `settings` are further ones, or say otherwise."""
     folder = tempfile.TemporaryDirectory()
     data = Path(folder.name)
     log = io.StringIO()
     events = Events(logs.configure("debug", log))
     model = Model(serve or always(b""))
-    upstream = await model.start(str(data / "model.sock") if uses_unix else "")
+    served = await model.start(str(data / "model.sock") if uses_unix else "", model_host, model_tls)
     if serve is None:
         await model.stop()
     with folder:
-        settings = Settings(
-            upstream=upstream,
-            listen=Address(path=str(data / "in.sock")) if uses_unix else Address("127.0.0.1", 0),
-            max_body=max_body,
-            relay_memory=relay_memory,
-            caller_header=caller_header,
-            drain_delay=drain_delay,
-            grace=grace,
+        read = Settings(
+            **{
+                "upstream": upstream or served,
+                "listen": Address(path=str(data / "in.sock")) if uses_unix else Address("127.0.0.1", 0),
+                "max_body": max_body,
+                "relay_memory": relay_memory,
+                "caller_header": caller_header,
+                "drain_delay": drain_delay,
+                "grace": grace,
+                **settings,
+            }
         )
         listening = listen_for_engine(data)
         counts = Counts()
         engine = EngineEnd(listening, index=index, receipt=receipt)
         link = Link(engine_socket_path(data), counts, events)
-        server = RelayServer(settings, link, events, counts)
+        server = RelayServer(read, link, events, counts)
         if engine_starts:
             await engine.start()
         await link.start()
