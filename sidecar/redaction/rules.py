@@ -10,16 +10,17 @@ Text that is percent-encoded is read decoded as well. Pure: what is given is nev
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import unquote
 
-import re2
 from jmespath.exceptions import JMESPathError
 
 from sidecar.collector import RedactRule
 from sidecar.data import Data, Json, from_wire, to_wire
 from sidecar.errors import ConfigurationError
+from sidecar.kit.expressions import Expression, compiled
 from sidecar.redaction import detectors
 from sidecar.redaction.addresses import Ast, Path, compile_address, places, without
 from sidecar.redaction.detectors import Budget, Detect, Span, UnredactableError
@@ -36,8 +37,8 @@ UNREAD = ("image", "video", "audio", "text", "binary")
 MASKED = "[redacted]"
 DEFAULT_REGIONS = ("US",)
 """Whose national phone numbers are known unless the rule names `regions`."""
-_DATA_ADDRESS = re2.compile(r"data:[^,]*;base64,[A-Za-z0-9+/=_-]*")
-_BASE64 = re2.compile(r"[A-Za-z0-9+/=_-]*")
+_DATA_ADDRESS = r"data:[^,]*;base64,[A-Za-z0-9+/=_-]*"
+_BASE64 = r"[A-Za-z0-9+/=_-]*"
 _ENCODINGS = 3
 """How often a text may have been percent-encoded: an address in an address in an address."""
 _LEAST_DETECTED = 1_000_000
@@ -45,13 +46,13 @@ _LEAST_DETECTED = 1_000_000
 _LEAST_WHOLE_FLOAT = 1e6
 """A smaller number that is written with a point is a measurement."""
 Mask = Callable[[str, Budget], str]
-Expression: TypeAlias = Any
-"""A compiled expression of RE2, which has no types."""
+_known = functools.cache(compiled)
+"""Our own expressions, compiled once."""
 
 
 def check_mask(expression: str) -> None:
     """Raise ValueError unless `expression` is RE2's and finds something."""
-    if _compiled(expression).search(""):
+    if compiled(expression).search(""):
         raise ValueError("is found in an empty text too: say what it must hold")
 
 
@@ -179,7 +180,7 @@ class _Reading:
         return self._number(value) if isinstance(value, int | float) else value
 
     def _text(self, text: str) -> str:
-        if text.startswith("data:") and _DATA_ADDRESS.fullmatch(text):
+        if text.startswith("data:") and _known(_DATA_ADDRESS).fullmatch(text):
             self._pass_unread("binary", "no rule can read the bytes of a data: address")
             return text
         return self._mask(text, self._budget)
@@ -212,7 +213,7 @@ class _Reading:
 
 
 def _is_base64(value: object) -> bool:
-    return isinstance(value, str) and _BASE64.fullmatch(value) is not None
+    return isinstance(value, str) and _known(_BASE64).fullmatch(value) is not None
 
 
 def _root(address: Ast) -> str:
@@ -223,7 +224,7 @@ def _root(address: Ast) -> str:
 
 def _masks_of(rule: RedactRule) -> Iterator[Mask]:
     if rule.mask:
-        yield _replacing(_finding(_compiled(rule.mask)), MASKED if rule.to is None else rule.to)
+        yield _replacing(_finding(compiled(rule.mask)), MASKED if rule.to is None else rule.to)
     for name, make in DETECTORS.items():
         if name in rule.detect:
             yield _replacing(make(rule.regions or DEFAULT_REGIONS), f"[{name}]" if rule.to is None else rule.to)
@@ -246,13 +247,3 @@ def _replacing(detect: Detect, replacement: str) -> Mask:
         return "".join([*parts, text[done:]]) if parts else text
 
     return mask
-
-
-def _compiled(expression: str) -> Expression:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(expression, options)
-    except re2.error as error:
-        said = error.args[0]
-        raise ValueError(f"is no RE2 expression: {said.decode() if isinstance(said, bytes) else said}") from error

@@ -8,6 +8,7 @@ import sys
 LATER = {
     "cryptography": "when there is a secret",
     "prometheus_client": "for the first page of metrics",
+    "re2": "for an expression that somebody wrote",
     "rich": "by commands that draw tables",
     "sqlalchemy.dialects.postgresql": "where that is the database",
     "pydantic.v1": "never",

@@ -9,11 +9,11 @@ words, digits, blanks and word ends are ASCII, while `[[:^ascii:]]` and `\\pL` r
 
 from __future__ import annotations
 
-import re2
 from pydantic import Field, field_validator
 
 from sidecar.collector import Node
 from sidecar.data import Concept, Data
+from sidecar.kit.expressions import compiled
 from sidecar.workflow.item import Item
 from sidecar.workflow.operators.operator import EMPTY, Operator, Params
 from sidecar.workflow.operators.texts import TEXT, texts_of
@@ -27,10 +27,7 @@ class RegexBasedClassifierParams(Params):
     @field_validator("regex")
     @classmethod
     def _compiles(cls, value: str) -> str:
-        try:
-            re2.compile(value, _quiet())
-        except re2.error as error:
-            raise ValueError(f"is no RE2 expression: {_said(error)}") from error
+        compiled(value)
         return value
 
 
@@ -40,20 +37,8 @@ class RegexBasedClassifier(Operator):
     gives = frozenset(("concepts",))
 
     def __init__(self, node: Node, params: RegexBasedClassifierParams) -> None:
-        self._search = re2.compile(params.regex, _quiet()).search
+        self._search = compiled(params.regex).search
         self._found = Data(concepts=(Concept(params.concept_id, 1.0),))
 
     def __call__(self, inputs: tuple[Data, ...], item: Item) -> Data:
         return self._found if any(map(self._search, texts_of(inputs[0]))) else EMPTY
-
-
-def _quiet() -> re2.Options:
-    """Faults are raised and told once, not written to standard error as well."""
-    options = re2.Options()
-    options.log_errors = False
-    return options
-
-
-def _said(error: re2.error) -> str:
-    said = error.args[0]
-    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
