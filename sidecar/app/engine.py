@@ -23,7 +23,7 @@ from sidecar import ui
 from sidecar.admin.app import build_app
 from sidecar.admin.parts import Parts
 from sidecar.app.expiry import ending_certificates
-from sidecar.app.life import alone_on, be_killed_first, end_with_the_relay, give_way, leave_room_for_the_relays
+from sidecar.app.life import alone_on, be_killed_first, end_with_the_relay, leave_room_for_the_relays
 from sidecar.app.loop import run_loop, spare_the_collector
 from sidecar.backtest.recorder import Recorder, with_want
 from sidecar.capture.arrival import ArrivalReader, decode_arrival
@@ -70,7 +70,6 @@ LAST_DELIVERIES_SECONDS = 4.0
 
 def run_engine(settings: Settings, link_fd: int) -> int:
     """Run until SIGTERM; `link_fd` is the listening socket that the relay holds and hands on."""
-    give_way()
     end_with_the_relay()
     be_killed_first()
     leave_room_for_the_relays(settings.relay_memory, settings.workers)

@@ -17,7 +17,6 @@ from sidecar.kit.files import holder_of, locked
 LOCK = "engine.lock"
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 RELAY_ITSELF_BYTES = 64 << 20
-NICE = 10
 LEAST_BYTES = 192 << 20
 """What an engine without traffic needs, and a little."""
 
@@ -33,15 +32,6 @@ def end_with_the_relay() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-the-relay", daemon=True).start()
-
-
-def give_way() -> None:
-    """Let the relays and the model run first where processors are short: predictions wait for them, nobody for us.
-
-    To be called before any thread is made, as each takes it over.
-    """
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
 
 
 def be_killed_first() -> None:

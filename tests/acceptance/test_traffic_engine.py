@@ -16,8 +16,6 @@ from aiohttp.test_utils import unused_port
 from support.model_app import SURE, ModelApp, model_app
 from support.product import Product, assert_sums_hold
 
-from sidecar.app.life import NICE
-
 COLLECTOR = "collector: {id: kept, source: {model: digits}, pre_queue_random_sample: 1.0}"
 
 
@@ -54,17 +52,6 @@ async def test_a_hung_engine_holds_no_prediction(product: Product) -> None:
         ledger = await product.settled()
         assert ledger["exchanges"]["taken"] == 200
         assert_sums_hold(ledger)
-
-
-def _priorities(pid: int) -> set[int]:
-    """Of all its threads: each has one of its own."""
-    return {os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()}
-
-
-async def test_the_engine_gives_way_where_processors_are_short(product: Product) -> None:
-    async with product:
-        [engine] = product.engine_pids()
-        assert _priorities(engine) == {min(os.getpriority(os.PRIO_PROCESS, product.process.pid) + NICE, 19)}
 
 
 async def test_an_engine_that_dies_again_and_again_and_loses_its_folder_holds_no_prediction(product: Product) -> None:
