@@ -6,13 +6,12 @@ import asyncio
 import json
 import socket
 import struct
-from typing import cast
 
 import pytest
 from support.relay_end import always, answer, predict, read_request, relay_running
+from support.slow_client import Flood, read_slowly
 
 from sidecar.proxy.relay import Downstream, Relay
-from sidecar.proxy.sockets import pause, resume
 
 
 async def test_a_predict_call_passes_and_its_copy_arrives() -> None:
@@ -180,35 +179,9 @@ async def test_what_is_not_http_is_reset_when_the_model_is_down() -> None:
 
 
 async def test_a_slow_client_slows_the_model_down() -> None:
-    sent = 0
-    stuck = asyncio.Event()
-    total = 64 << 20
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
-        while sent < total:
-            writer.write(bytes(1 << 20))
-            sent += 1 << 20
-            try:
-                await asyncio.wait_for(writer.drain(), 0.5)
-            except TimeoutError:
-                stuck.set()
-                await writer.drain()
-
-    async with relay_running(serve) as end:
-        reader, writer = await end.connect()
-        writer.write(predict())
-        await reader.readuntil(b"\r\n\r\n")
-        pause(cast("asyncio.Transport", writer.transport))
-        await asyncio.wait_for(stuck.wait(), 10)
-        assert sent < total
-        [connection] = end.server._relay.connections
-        assert connection.transport.get_write_buffer_size() < 2 << 20
-        resume(cast("asyncio.Transport", writer.transport), has_fin=False)
-        assert len(await reader.readexactly(total)) == total
-        writer.close()
+    flood = Flood()
+    async with relay_running(flood.serve) as end:
+        await read_slowly(end, flood, *await end.connect())
         assert end.counts.lost["too_large"] == 1
 
 

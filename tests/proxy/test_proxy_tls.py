@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 from support.relay_end import Model, always, answer, predict, read_request, relay_running
+from support.slow_client import Flood, read_slowly
 from support.trust import HOSTS, Trust, ask, tls_both
 
 from sidecar.proxy import tls
-from sidecar.proxy.sockets import pause, reset, resume
+from sidecar.proxy.sockets import reset
 from sidecar.proxy.tls import TlsConnection
 
 
@@ -272,35 +273,9 @@ async def test_a_reset_of_the_model_is_no_end_for_a_client_over_tls(trust: Trust
 
 
 async def test_a_slow_client_over_tls_slows_the_model_down(trust: Trust) -> None:
-    total = 64 << 20
-    sent = 0
-    stuck = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
-        while sent < total:
-            writer.write(bytes(1 << 20))
-            sent += 1 << 20
-            try:
-                await asyncio.wait_for(writer.drain(), 0.5)
-            except TimeoutError:
-                stuck.set()
-                await writer.drain()
-
-    async with tls_both(trust, serve) as end:
-        reader, writer = await end.connect(trust.authority.client())
-        writer.write(predict())
-        await reader.readuntil(b"\r\n\r\n")
-        pause(cast("asyncio.Transport", writer.transport))
-        await asyncio.wait_for(stuck.wait(), 10)
-        assert sent < total
-        [connection] = end.server._relay.connections
-        assert connection.transport.get_write_buffer_size() < 2 << 20
-        resume(cast("asyncio.Transport", writer.transport), has_fin=False)
-        assert len(await reader.readexactly(total)) == total
-        writer.close()
+    flood = Flood()
+    async with tls_both(trust, flood.serve) as end:
+        await read_slowly(end, flood, *await end.connect(trust.authority.client()))
 
 
 async def _write_until_stuck(writer: asyncio.StreamWriter, whole: memoryview) -> int:
