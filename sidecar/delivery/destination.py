@@ -1,16 +1,40 @@
 """What every destination is: it takes parcels and gives an outcome for each.
 
-Owns the interface and the id under which an input is posted. No I/O.
+Owns the interface, what a parcel tells of its exchange, and the id under which an input is posted. No I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from sidecar.data import Data
+import orjson
+
+from sidecar.data import Data, from_wire
 from sidecar.delivery.outcome import Outcome
 from sidecar.kit.ids import digest
+
+
+class Details(NamedTuple):
+    """What was known of an input's exchange when it was kept."""
+
+    started_at: float
+    """When the request's head was read, in seconds since the epoch."""
+    latency_seconds: float
+    """From the request's head to the end of the answer."""
+    status: int
+    """The answer's HTTP status; 0 when there was none."""
+    sample_exchanges: float
+    """The fraction of exchanges that the collector looked at, in (0, 1]."""
+    sample_inputs: float
+    """The fraction of their inputs that it sampled before any workflow, in (0, 1]."""
+    headers: Mapping[str, str]
+    """Trace ids and allow-listed headers, by lower-case name, redacted as the collector wants."""
+
+    @property
+    def sampling_rate(self) -> float:
+        """The chance with which such an input was let through, its workflows aside: a count is divided by it."""
+        return self.sample_exchanges * self.sample_inputs
 
 
 class Parcel(NamedTuple):
@@ -29,6 +53,37 @@ class Parcel(NamedTuple):
     created_at: float = 0.0
     wire: bytes = b""
     """The JSON of `data.to_wire(data)` where it is at hand, else blank."""
+    exchange_id: str = ""
+    """32 hexadecimal digits."""
+    input_index: int = 0
+    given_wire: bytes = b"{}"
+    """The JSON of the original input; `data` is what its collector posts of it."""
+    output_wire: bytes | None = None
+    """The JSON of the model's output for it, whether or not it is attached to `data`; None when it sent none."""
+    details_wire: str = "{}"
+    """The JSON that the queue keeps with the input."""
+
+    def given(self) -> Data:
+        """The original input, read anew at each call."""
+        return from_wire(orjson.loads(self.given_wire))
+
+    def output(self) -> Data | None:
+        """The model's output, read anew at each call."""
+        return None if self.output_wire is None else from_wire(orjson.loads(self.output_wire))
+
+    def details(self) -> Details:
+        """What was known of the exchange, read anew at each call."""
+        known = orjson.loads(self.details_wire)
+        headers = orjson.loads(self.given_wire).get("metadata", {}).get("headers")
+        sampled = known.get("pre_queue_random_sample")
+        return Details(
+            started_at=known.get("started_at", self.created_at),
+            latency_seconds=known.get("latency_seconds", 0.0),
+            status=known.get("status", 0),
+            sample_exchanges=known.get("sample_exchanges", 1.0),
+            sample_inputs=1.0 if sampled is None else sampled,
+            headers=headers if isinstance(headers, dict) else {},
+        )
 
 
 class Destination(Protocol):

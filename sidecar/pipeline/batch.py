@@ -262,4 +262,9 @@ def _parcel(policy: Policy, item: Ready) -> Parcel:
         app_id=policy.collector.app_id,
         created_at=job.created_at,
         wire=item.wire,
+        exchange_id=job.exchange_id,
+        input_index=job.input_index,
+        given_wire=job.input,
+        output_wire=job.output,
+        details_wire=job.details,
     )

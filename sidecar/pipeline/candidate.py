@@ -133,6 +133,7 @@ def _details(arrival: Arrival, collector: Collector) -> str:
         {
             "started_at": arrival.started_at,
             "latency_seconds": arrival.latency_seconds,
+            "status": 0 if arrival.answered is None else arrival.answered.status,
             "sample_exchanges": collector.sample_exchanges,
             "pre_queue_random_sample": collector.pre_queue_random_sample,
         }

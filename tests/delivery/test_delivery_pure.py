@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sidecar.data import Concept, Data, Media, Raw, Tensor, Text, from_wire
 from sidecar.delivery import wire
 from sidecar.delivery.backoff import retry_at
-from sidecar.delivery.destination import Parcel, input_id_of
+from sidecar.delivery.destination import Details, Parcel, input_id_of
 from sidecar.delivery.outcome import Rejected
 from sidecar.kit.ids import ID
 
@@ -108,3 +108,24 @@ def test_never_sooner_than_the_far_side_asked(attempts: int, after_seconds: floa
 
 def test_jobs_that_failed_together_come_back_apart() -> None:
     assert len({round(retry_at(1, 0.0, 15.0, str(key)), 3) for key in range(100)}) > 90
+
+
+def test_a_parcel_tells_its_exchange() -> None:
+    given = {"text": {"raw": "hello"}, "metadata": {"headers": {"traceparent": "00-1"}}}
+    details = {"started_at": 5.0, "latency_seconds": 0.25, "status": 200, "sample_exchanges": 0.5}
+    made = parcel(Data(text=Text("posted")))._replace(
+        given_wire=orjson.dumps(given),
+        output_wire=b'{"text": {"raw": "answer"}}',
+        details_wire=orjson.dumps({**details, "pre_queue_random_sample": 0.1}).decode(),
+    )
+    assert made.given().text == Text("hello")
+    assert made.output() == Data(text=Text("answer"))
+    told = made.details()
+    assert told == Details(5.0, 0.25, 200, 0.5, 0.1, {"traceparent": "00-1"})
+    assert told.sampling_rate == pytest.approx(0.05)
+
+
+def test_a_parcel_of_an_older_queue_tells_what_it_can() -> None:
+    made = parcel(Data(text=Text("posted")))._replace(created_at=7.0)
+    assert made.output() is None
+    assert made.details() == Details(7.0, 0.0, 0, 1.0, 1.0, {})
