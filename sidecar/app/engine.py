@@ -26,7 +26,7 @@ from sidecar.app.expiry import ending_certificates
 from sidecar.app.life import alone_on, be_killed_first, end_with_the_relay, leave_room_for_the_relays
 from sidecar.app.loop import run_loop, spare_the_collector
 from sidecar.backtest.recorder import Recorder, with_want
-from sidecar.capture.arrival import ArrivalReader, decode_arrival
+from sidecar.capture.arrival import Arrival, ArrivalReader, decode_arrival
 from sidecar.capture.caller import Callers, read_keys
 from sidecar.capture.ingest import Ingest
 from sidecar.capture.ingest_counts import open_counts, this_relay
@@ -42,6 +42,7 @@ from sidecar.kit.clock import SystemClock
 from sidecar.kit.sites import listen
 from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
+from sidecar.kit.turns import Turns
 from sidecar.memory import Memories
 from sidecar.model_server import ModelServer
 from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges, with_rows
@@ -108,6 +109,7 @@ class Engine:
         self._settings = settings
         self._events = events
         self._clock = SystemClock()
+        self._turns = Turns()
         self._plan = Plan()
         self._file_problems: tuple[Problem, ...] = ()
         key = load_key(settings.data)
@@ -120,13 +122,13 @@ class Engine:
         self._tasks = Tasks(events.task_failed)
         self._queue: KeyedQueue[Captured] = KeyedQueue(settings.queue_memory)
         callers = Callers(settings.caller_header, read_keys(settings.keys) if settings.keys else {})
-        arrivals = ArrivalReader(callers, settings.metadata_headers)
-        self._receiver = Receiver(self._queue, arrivals.read, self.metrics, events)
+        self._arrivals = ArrivalReader(callers, settings.metadata_headers)
+        self._receiver = Receiver(self._queue, self._read, self.metrics, events)
         self._ingest = Ingest(self._queue, events, settings.queue_memory // 4)
         self._rows = IngestSite(
             self._ingest, events, self._clock, settings.mdc_model, settings.max_body, settings.queue_memory
         )
-        self._database = Database(sqlite_url(settings.data), settings.data_limit)
+        self._database = Database(sqlite_url(settings.data), settings.data_limit, self._turns.offer)
         self._secrets = Secrets(self._database, key)
         self._jobs = JobQueue(self._database, self._clock, events, owner=os.urandom(8).hex())
         self._catalog = Catalog(
@@ -220,7 +222,12 @@ class Engine:
     def _current_plan(self) -> Plan:
         return self._plan
 
+    def _read(self, payload: bytes) -> Arrival | None:
+        self._turns.offer()
+        return self._arrivals.read(payload)
+
     def _decode(self, captured: Captured) -> Call:
+        self._turns.offer()
         call = decode_arrival(captured.arrival)
         if self._recorder.want is not None:
             try:

@@ -26,6 +26,8 @@ from sidecar.errors import CapacityError
 from sidecar.store.tables import TABLES
 
 T = TypeVar("T")
+STEP_INSTRUCTIONS = 1000
+"""Of SQLite's machine: some rows' insertion, about a tenth of a millisecond."""
 _FULL = ("disk is full", "disk I/O error")
 
 
@@ -37,12 +39,16 @@ def sqlite_url(data: Path) -> str:
 class Database:
     """`write` and `read` run a function in one transaction, in a thread, and give back what it returns."""
 
-    def __init__(self, url: str, limit_bytes: int | None = None) -> None:
-        """`limit_bytes` bounds SQLite's file: beyond it the disk counts as full."""
+    def __init__(
+        self, url: str, limit_bytes: int | None = None, between_steps: Callable[[], None] | None = None
+    ) -> None:
+        """`limit_bytes` bounds SQLite's file: beyond it the disk counts as full. `between_steps` is called, from either
+        thread, while SQLite is in the middle of long work."""
         self._engine = sqlalchemy.create_engine(url, pool_size=2, max_overflow=0, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             _keep_from_others(self._engine.url.database)
-            event.listen(self._engine, "connect", functools.partial(_prepare_sqlite, limit_bytes=limit_bytes))
+            prepare = functools.partial(_prepare_sqlite, limit_bytes=limit_bytes, between_steps=between_steps)
+            event.listen(self._engine, "connect", prepare)
             event.listen(self._engine, "begin", _begin)
         self._writer = ThreadPoolExecutor(1, "store-write")
         self._reader = ThreadPoolExecutor(1, "store-read")
@@ -113,9 +119,17 @@ def _keep_from_others(file: str | None) -> None:
             Path(file).touch(mode=0o600)
 
 
-def _prepare_sqlite(connection: Any, _record: object, *, limit_bytes: int | None) -> None:  # noqa: ANN401 - the driver's
+def _prepare_sqlite(
+    connection: Any,  # noqa: ANN401 - the driver's
+    _record: object,
+    *,
+    limit_bytes: int | None,
+    between_steps: Callable[[], None] | None,
+) -> None:
     if isinstance(connection, sqlite3.Connection) or hasattr(connection, "isolation_level"):
         connection.isolation_level = None
+    if between_steps is not None:
+        connection.set_progress_handler(between_steps, STEP_INSTRUCTIONS)
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")

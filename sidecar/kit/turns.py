@@ -1,0 +1,42 @@
+"""Giving way in the middle of long work: whoever was woken meanwhile runs first.
+
+Linux kernels of today often let whoever computes go on until the scheduler's next tick, up to 4 ms, also when a process
+of higher priority has been woken for the same processor (measured on 6.18 at 250 Hz: neither `nice` nor SCHED_IDLE nor
+a shorter slice changed it). A process that works in bursts beside one that must answer at once offers its turn itself.
+
+Promises to cost next to nothing while nobody waits, and to stay a small part of the time where somebody computes
+without end: an offer that took long is not made again soon. Must not be used for waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+SPACING_SECONDS = 0.0001
+"""Offers are at least so far apart."""
+PATIENCE = 20
+"""An offer that took a time is followed by so many times that time without another."""
+
+
+class Turns:
+    """One process's offers, from any of its threads."""
+
+    def __init__(
+        self,
+        give_way: Callable[[], object] = os.sched_yield,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._give_way = give_way
+        self._monotonic = monotonic
+        self._next_at = 0.0
+
+    def offer(self) -> None:
+        """Let others who wait for this processor run, if it is time for that again."""
+        before = self._monotonic()
+        if before < self._next_at:
+            return
+        self._give_way()
+        after = self._monotonic()
+        self._next_at = after + max(SPACING_SECONDS, PATIENCE * (after - before))
