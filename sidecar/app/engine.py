@@ -267,7 +267,8 @@ class Engine:
     async def drain(self) -> None:
         """Take what the relays still send into the queue, let deliveries under way end, and stop taking new ones."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._receiver.drained(), LAST_FRAMES_SECONDS)
+            async with asyncio.timeout(LAST_FRAMES_SECONDS):
+                await self._receiver.drained()
         await self._rows.close()
         self._ingest.end()
         self._queue.close()

@@ -63,7 +63,8 @@ class Dispatch:
     async def stop(self, grace_seconds: float) -> None:
         """Let the batches under way end, then cut them: their jobs stay in the queue. Safe twice."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._batches.drained(), grace_seconds)
+            async with asyncio.timeout(grace_seconds):
+                await self._batches.drained()
         await self._batches.stop()
 
     async def _start_what_is_due(self) -> float | None:

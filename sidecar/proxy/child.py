@@ -163,7 +163,8 @@ class ChildProcess:
 async def _within(work: Awaitable[object], seconds: float) -> bool:
     """Whether `work` ended in time."""
     try:
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):  # `wait_for` may take a cancellation for the end of the work
+            await work
     except TimeoutError:
         return False
     return True

@@ -127,7 +127,8 @@ class Link(asyncio.Protocol):
         self._transport.close()
         # bounded: a connection that was cut off while it opened is closed already, and never says so
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._lost.wait(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._lost.wait()
         self._drop()
 
     async def flushed(self) -> None:

@@ -170,4 +170,5 @@ class RelayServer:
 
 async def _within(work: Awaitable[object], seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):  # `wait_for` may take a cancellation for the end of the work
+            await work

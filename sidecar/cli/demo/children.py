@@ -58,7 +58,8 @@ async def child(
 
 async def _ready(name: str, process: asyncio.subprocess.Process, log: Path) -> dict[str, str]:
     try:
-        addresses = await asyncio.wait_for(_read_until_ready(process), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            addresses = await _read_until_ready(process)
     except TimeoutError:
         raise DemoError(f"{name} was not ready within {READY_SECONDS:g} s{end_of(log)}") from None
     if addresses is None:
@@ -82,7 +83,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
