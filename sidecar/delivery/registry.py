@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,7 +11,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from sidecar import collector
-from sidecar.delivery.clarifai import ClarifaiApp, ClarifaiOptions, SecretOf
+from sidecar.delivery.clarifai import ClarifaiApp, ClarifaiOptions, SecretOf, Sleep
 from sidecar.delivery.destination import Destination
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
 from sidecar.errors import ConfigurationError, Problem
@@ -30,6 +31,8 @@ class Parts:
     secret_of: SecretOf
     """Gives the secret behind a reference: `Secrets.reveal`."""
     clock: Clock
+    sleep: Sleep = asyncio.sleep
+    """How the quick tries inside one lease wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def _open_app(options: EmbeddedOptions, parts: Parts, _key_id: str) -> Destinati
 
 def _open_clarifai(options: ClarifaiOptions, parts: Parts, key_id: str) -> Destination:
     chosen = options.model_copy(update={"key_id": options.key_id or key_id})
-    return ClarifaiApp(chosen, parts.session, parts.secret_of, parts.clock)
+    return ClarifaiApp(chosen, parts.session, parts.secret_of, parts.clock, parts.sleep)
 
 
 DESTINATIONS: Mapping[str, Kind[Any]] = {

@@ -1,7 +1,7 @@
 """A real server that answers POST inputs as the contract says, and fails in every way that a far side can.
 
 It accepts by default and knows every id it has accepted. `script` holds replies for the next requests, first come
-first served; each is one of the functions below.
+first served, `standing` the one for all others; each is one of the functions below.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+
+from support.door import Door
 
 ACCEPTED = 30001
 SUCCESS = 10000
@@ -40,12 +41,15 @@ Reply = Callable[[web.Request, Posted], Awaitable[web.StreamResponse]]
 class ClarifaiFake:
     """What was posted, what is stored, and what is to happen next."""
 
+    door: Door
+
     def __init__(self) -> None:
         self.posted: list[Posted] = []
         self.stored: dict[str, dict[str, Any]] = {}
         self.refused: dict[str, int] = {}
         """Ids that are refused one by one, each with its code."""
         self.script: deque[Reply] = deque()
+        self.standing: Reply | None = None
         self.url = ""
         self.released = asyncio.Event()
         """Lets hanging requests go."""
@@ -58,7 +62,7 @@ class ClarifaiFake:
         self.posted.append(posted)
         if self.script:
             return await self.script.popleft()(request, posted)
-        return self._accept(posted)
+        return self._accept(posted) if self.standing is None else await self.standing(request, posted)
 
     def _accept(self, posted: Posted) -> web.Response:
         statuses = [self._store(item) for item in posted.body["inputs"]]
@@ -79,6 +83,11 @@ class ClarifaiFake:
         """Takes the request and says nothing."""
         await self.released.wait()
         return web.Response()
+
+    async def accept_and_leave(self, request: web.Request, posted: Posted) -> web.StreamResponse:
+        """The same, and nobody listens any more until the door is opened again."""
+        await self.door.close()
+        return await self.accept_and_vanish(request, posted)
 
     async def accept_and_vanish(self, request: web.Request, posted: Posted) -> web.StreamResponse:
         """Stores the inputs, then closes in the middle of the answer."""
@@ -138,14 +147,16 @@ async def clarifai_fake() -> AsyncIterator[ClarifaiFake]:
     app = web.Application(client_max_size=200_000_000)
     app[FAKE] = fake
     app.router.add_post("/v2/users/{user}/apps/{app}/inputs", fake.handle)
-    server = TestServer(app)
-    await server.start_server()
-    fake.url = str(server.make_url("")).rstrip("/")
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    fake.door = Door(runner)
     try:
+        await fake.door.open()
+        fake.url = fake.door.url
         yield fake
     finally:
         fake.released.set()
-        await server.close()
+        await runner.cleanup()
 
 
 def ids_of(posted: Sequence[Posted]) -> list[list[str]]:

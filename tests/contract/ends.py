@@ -1,0 +1,14 @@
+"""Every end, written out by hand: at least one for every kind of destination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contract.app_end import AppEnd
+from contract.clarifai_end import ClarifaiEnd
+from contract.end import End
+
+ENDS: Mapping[str, type[End]] = {
+    "app": AppEnd,
+    "clarifai": ClarifaiEnd,
+}
