@@ -161,6 +161,26 @@ class Predicate(enum.StrEnum):
     HYPERNYM = "hypernym"
     """The object is a kind of the subject."""
 
+    @classmethod
+    def named(cls, name: object) -> Predicate:
+        """The one that people call `name`. Raises ValueError."""
+        for predicate in cls:
+            if name == predicate.value:
+                return predicate
+        raise ValueError("must be synonym, hyponym or hypernym")
+
+    @property
+    def reversed(self) -> Predicate:
+        """The same relation, read from the object."""
+        return _REVERSED[self]
+
+
+_REVERSED = {
+    Predicate.SYNONYM: Predicate.SYNONYM,
+    Predicate.HYPONYM: Predicate.HYPERNYM,
+    Predicate.HYPERNYM: Predicate.HYPONYM,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeGraph:

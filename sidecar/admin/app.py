@@ -7,7 +7,7 @@ import functools
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sidecar.admin import backtest, collectors, inputs, jobs, workflows
+from sidecar.admin import backtest, collectors, concepts, inputs, jobs, workflows
 from sidecar.admin.auth import authorise, has_token
 from sidecar.admin.envelope import plain
 from sidecar.admin.faults import answer_faults
@@ -24,6 +24,10 @@ _CONTRACT: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/workflows", workflows.post),
     ("GET", "/workflows", workflows.list_all),
     ("GET", "/workflows/{id}", workflows.get),
+    ("POST", "/concepts/{concept_id}/relations", concepts.post),
+    ("GET", "/concepts/{concept_id}/relations", concepts.list_all),
+    ("GET", "/concepts/relations", concepts.list_all),
+    ("DELETE", "/concepts/{concept_id}/relations", concepts.delete),
     ("POST", "/inputs", inputs.post),
     ("GET", "/inputs", inputs.list_all),
     ("GET", "/inputs/{id}", inputs.get),

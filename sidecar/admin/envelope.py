@@ -44,6 +44,7 @@ class Code(enum.Enum):
     INPUT_DOES_NOT_EXIST = (30102, 404, "Input does not exist")
     INPUT_INVALID_ARGUMENT = (30104, 400, "Invalid input argument")
     INPUT_INVALID_REQUEST = (39999, 400, "Invalid input request")
+    CONCEPTS_INVALID_REQUEST = (40003, 404, "Concept relation does not exist")
     DUPLICATE_KEY = (40010, 409, "Object has a duplicate ID")
     COLLECTOR_MISSING = (52000, 404, "Collector does not exist")
 

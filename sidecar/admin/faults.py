@@ -18,8 +18,12 @@ from sidecar.errors import (
     TransientError,
 )
 
-_KINDS = {"workflows": "workflow", "collectors": "collector", "inputs": "input"}
-_MISSING = {"workflow": Code.WORKFLOW_DOES_NOT_EXIST, "input": Code.INPUT_DOES_NOT_EXIST}
+_KINDS = {"workflows": "workflow", "collectors": "collector", "inputs": "input", "concepts": "concept"}
+_MISSING = {
+    "workflow": Code.WORKFLOW_DOES_NOT_EXIST,
+    "input": Code.INPUT_DOES_NOT_EXIST,
+    "concept": Code.CONCEPTS_INVALID_REQUEST,
+}
 
 
 @web.middleware

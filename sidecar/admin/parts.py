@@ -12,6 +12,7 @@ from sidecar.backtest.recorder import Recorder
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
 from sidecar.policy.catalog import Catalog
+from sidecar.policy.relations import Relations
 from sidecar.queue.jobs import JobQueue
 from sidecar.settings import Settings
 from sidecar.store.database import Database
@@ -24,6 +25,7 @@ class Parts:
 
     settings: Settings
     catalog: Catalog
+    relations: Relations
     database: Database
     events: Events
     clock: Clock

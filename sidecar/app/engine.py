@@ -56,6 +56,7 @@ from sidecar.pipeline.models import ModelServers, check_workflow
 from sidecar.pipeline.operators import open_operators
 from sidecar.pipeline.plan import Plan, make_plan
 from sidecar.policy.catalog import Catalog
+from sidecar.policy.relations import Relations
 from sidecar.protocol.call import Call
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.ledger import read_ledger
@@ -114,8 +115,10 @@ class Engine:
         self._file_problems: tuple[Problem, ...] = ()
         key = load_key(settings.data)
         self._memories = Memories(key)
+        self._database = Database(sqlite_url(settings.data), settings.data_limit, self._turns.offer)
+        self._relations = Relations(self._database, events, self._clock)
         self._operators, self._operator_problems = open_operators(
-            settings.policies, events.operator_loading, self._memories
+            settings.policies, events.operator_loading, self._memories, self._relations.graphs
         )
         events.operators_broken(self._operator_problems)
         self._recorder = Recorder()
@@ -128,7 +131,6 @@ class Engine:
         self._rows = IngestSite(
             self._ingest, events, self._clock, settings.mdc_model, settings.max_body, settings.queue_memory
         )
-        self._database = Database(sqlite_url(settings.data), settings.data_limit, self._turns.offer)
         self._secrets = Secrets(self._database, key)
         self._jobs = JobQueue(self._database, self._clock, events, owner=os.urandom(8).hex())
         self._catalog = Catalog(
@@ -186,12 +188,13 @@ class Engine:
 
     async def _open_policies(self) -> None:
         """Read the folder, make the first plan, and give back to the queue what an engine before us left."""
+        await self._relations.open()
         problems = await self._catalog.load_files(self._settings.policies)
         missing = await asyncio.to_thread(problems_of_secrets, self._catalog.models)
         if missing:
             self._events.policy_broken(ConfigurationError(missing))
         self._file_problems = (*problems, *missing)
-        self._catalog.on_change = self._recorder.on_change = self._make_plan
+        self._catalog.on_change = self._recorder.on_change = self._relations.on_change = self._make_plan
         self._recorder.collectors = lambda: self._catalog.snapshot.collectors
         known = {collector.key for collector in self._catalog.snapshot.collectors}
         self._memories.load(await self._jobs.remembered(known))
@@ -245,6 +248,7 @@ class Engine:
         parts = Parts(
             settings=self._settings,
             catalog=self._catalog,
+            relations=self._relations,
             database=self._database,
             events=self._events,
             clock=self._clock,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from sidecar.backtest.trial import Ask, Trial, ask_none
-from sidecar.collector import Collector, Status, Workflow
+from sidecar.collector import Collector, KnowledgeGraph, Status, Workflow
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.model_server import ModelServer
 from sidecar.pipeline.models import check_workflow
@@ -53,8 +53,14 @@ def _problems_of(workflow: Workflow, servers: Iterable[ModelServer], operators: 
     return []
 
 
-def read_draft(policy: str, folder: Path, servers: tuple[ModelServer, ...]) -> Draft:
-    """The collector in the file `policy`, or the one of that id in `folder`. Its memories begin empty.
+def read_draft(
+    policy: str,
+    folder: Path,
+    servers: tuple[ModelServer, ...],
+    app_graphs: Mapping[tuple[str, str], KnowledgeGraph] | None = None,
+) -> Draft:
+    """The collector in the file `policy`, or the one of that id in `folder`. Its memories begin empty; `app_graphs` are
+    the apps' own, by (user, app).
 
     Raises ConfigurationError when it is not there, or its file cannot be read.
     """
@@ -65,7 +71,7 @@ def read_draft(policy: str, folder: Path, servers: tuple[ModelServer, ...]) -> D
     found = [each for each in loaded.collectors if each.origin == str(path) or (not is_file and each.id == policy)]
     if len(found) != 1:
         raise ConfigurationError(_why_not(policy, is_file, home, loaded.problems, loaded.collectors))
-    operators, broken = open_operators(home)
+    operators, broken = open_operators(home, app_graphs=app_graphs)
     taken = {server.id for server in servers}
     servers += tuple(each for each in loaded.models if each.id not in taken)
     missing = _missing(found[0], loaded.workflows)

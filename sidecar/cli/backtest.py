@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sidecar.backtest.trial import ask_none
 from sidecar.capture.arrival import ArrivalReader
 from sidecar.capture.caller import Callers, read_keys
 from sidecar.cli.backtest_tables import show
+from sidecar.collector import KnowledgeGraph
 from sidecar.data import Data
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
@@ -31,8 +32,10 @@ from sidecar.kit import logs
 from sidecar.model_server import ModelServer
 from sidecar.pipeline.model_client import new_session
 from sidecar.pipeline.models import ModelServers
+from sidecar.policy.relations import read_graphs
 from sidecar.records.files import Found, read_records, record_files
 from sidecar.settings import Settings
+from sidecar.store.database import DATABASE
 from sidecar.workflow.run import ModelRequest
 
 Advance = Callable[[int], object]
@@ -40,8 +43,9 @@ Advance = Callable[[int], object]
 
 def backtest(settings: Settings, given: argparse.Namespace) -> int:
     """Print what was found; exit 0. Raises ConfigurationError."""
-    first = read_draft(given.policy, settings.policies, settings.models)
-    second = read_draft(given.against, settings.policies, settings.models) if given.against else None
+    graphs = _app_graphs(settings)
+    first = read_draft(given.policy, settings.policies, settings.models, graphs)
+    second = read_draft(given.against, settings.policies, settings.models, graphs) if given.against else None
     with ExitStack() as parts:
         servers = (*first.servers, *(second.servers if second else ()))
         ask = parts.enter_context(Asking(servers, given.ask_models)).ask if given.ask_models else ask_none
@@ -97,11 +101,11 @@ def _records_of(settings: Settings, place: str) -> tuple[int, Callable[[Advance]
 
 
 def _stored(settings: Settings, place: str) -> tuple[int, Callable[[Advance], Iterator[Found]]]:
-    """What the database holds, read beside the engine that may be writing it."""
-    file = settings.data / "sidecar.db"
-    if not file.is_file():
-        raise ConfigurationError(Problem(f"no sidecar has run with this --data: there is no {file}", field="--on"))
-    database = sqlalchemy.create_engine(f"sqlite:///file:{file.absolute()}?mode=ro&uri=true", hide_parameters=True)
+    """What the database holds."""
+    database = _opened(settings)
+    if database is None:
+        message = f"no sidecar has run with this --data: there is no {settings.data / DATABASE}"
+        raise ConfigurationError(Problem(message, field="--on"))
     table, read = SOURCES[place]
     with database.connect() as connection:
         total = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar_one()
@@ -122,6 +126,25 @@ def _stored(settings: Settings, place: str) -> tuple[int, Callable[[Advance], It
     return total, records
 
 
+def _app_graphs(settings: Settings) -> Mapping[tuple[str, str], KnowledgeGraph]:
+    """The apps' own knowledge graphs, where a sidecar has run with this --data."""
+    database = _opened(settings)
+    if database is None:
+        return {}
+    with database.connect() as connection:
+        found = read_graphs(connection)
+    database.dispose()
+    return found
+
+
+def _opened(settings: Settings) -> sqlalchemy.Engine | None:
+    """The database, to be read beside the engine that may be writing it; None where there is none."""
+    file = settings.data / DATABASE
+    if not file.is_file():
+        return None
+    return sqlalchemy.create_engine(f"sqlite:///file:{file.absolute()}?mode=ro&uri=true", hide_parameters=True)
+
+
 class Asking:
     """Asks models one call after the other, a bounded number of them."""
 
@@ -132,7 +155,7 @@ class Asking:
     def __enter__(self) -> Asking:
         self._runner = asyncio.Runner()
         self._runner.__enter__()
-        self._session = self._runner.run(_opened())
+        self._session = self._runner.run(_new_session())
         self._models = ModelServers(self._servers, self._session, Events(logs.configure("error", process="backtest")))
         return self
 
@@ -148,5 +171,5 @@ class Asking:
         return self._runner.run(self._models.ask_once(request))
 
 
-async def _opened() -> aiohttp.ClientSession:
+async def _new_session() -> aiohttp.ClientSession:
     return new_session()

@@ -5,9 +5,10 @@ Blocking: reads files and imports what is installed. Done once, at the start of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sidecar.collector import KnowledgeGraph
 from sidecar.errors import Problem
 from sidecar.memory import Memories
 from sidecar.policy.graphs import read_graphs
@@ -18,11 +19,15 @@ from sidecar.workflow.operators.registry import OPERATORS, Operators
 
 
 def open_operators(
-    policies: Path, loading: Callable[[str], object] = lambda _: None, memories: Memories | None = None
-) -> tuple[Operators, tuple[Problem, ...]]:  # fmt: skip
+    policies: Path,
+    loading: Callable[[str], object] = lambda _: None,
+    memories: Memories | None = None,
+    app_graphs: Mapping[tuple[str, str], KnowledgeGraph] | None = None,
+) -> tuple[Operators, tuple[Problem, ...]]:
     """The operators, and what of them cannot be used; `loading` is told of each plug-in before its code is run.
-    They remember in `memories`, in new ones unless given."""
+    They remember in `memories`, in new ones unless given; `app_graphs` are the apps' own, by (user, app), and may change under way."""
     plugins = load_plugins(OPERATORS, loading)
     graphs, problems = read_graphs(policies, read_knowledge_graph)
-    operators = Operators({**OPERATORS, **plugins.kinds}, plugins.broken, Ground(graphs, memories or Memories()))
+    ground = Ground(graphs, {} if app_graphs is None else app_graphs, memories=memories or Memories())
+    operators = Operators({**OPERATORS, **plugins.kinds}, plugins.broken, ground)
     return operators, (*plugins.problems, *problems)

@@ -31,9 +31,13 @@ STEP_INSTRUCTIONS = 1000
 _FULL = ("disk is full", "disk I/O error")
 
 
+DATABASE = "sidecar.db"
+"""The default database, in the data folder."""
+
+
 def sqlite_url(data: Path) -> str:
     """The default database in the data folder."""
-    return f"sqlite:///{data / 'sidecar.db'}"
+    return f"sqlite:///{data / DATABASE}"
 
 
 class Database:

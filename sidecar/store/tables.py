@@ -31,6 +31,21 @@ class WorkflowRow(PolicyRow, table=True):
     __tablename__ = "workflow"
 
 
+class ConceptRelationRow(SQLModel, table=True):
+    """A relation of an app's own knowledge graph, as it was written: `subject` `predicate` `other`."""
+
+    __tablename__ = "concept_relation"
+
+    user_id: str = Field(primary_key=True)
+    app_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    """A hash of what it says: the same said from the other end has the same id."""
+    subject: str
+    predicate: str
+    other: str
+    created_at: float
+
+
 class SecretRow(SQLModel, table=True):
     """A secret, encrypted; `id` is the reference that is shown instead."""
 
@@ -150,10 +165,11 @@ def _table(row: type[SQLModel]) -> Table:
 
 COLLECTOR = _table(CollectorRow)
 WORKFLOW = _table(WorkflowRow)
+CONCEPT_RELATION = _table(ConceptRelationRow)
 SECRET = _table(SecretRow)
 JOB = _table(JobRow)
 TALLY = _table(TallyRow)
 NODE_MEMORY = _table(NodeMemoryRow)
 INPUT = _table(InputRow)
-TABLES = (COLLECTOR, WORKFLOW, SECRET, JOB, TALLY, NODE_MEMORY, INPUT)
+TABLES = (COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, JOB, TALLY, NODE_MEMORY, INPUT)
 """Ours alone: whatever else a process defines with SQLModel stands in the same metadata."""

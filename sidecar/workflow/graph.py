@@ -78,7 +78,7 @@ def compile_workflow(workflow: Workflow, models: Collection[str], operators: Ope
     steps: list[Step] = []
     seen: set[str] = set()
     held = fields_held(workflow.nodes, operators.kinds)
-    ground = replace(operators.ground, workflow=workflow.id)
+    ground = replace(operators.ground, workflow=workflow.id, app=(workflow.user_id, workflow.app_id))
     for index, node in enumerate(workflow.nodes):
         where = f"nodes[{index}]"
         found = [

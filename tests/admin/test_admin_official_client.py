@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
-from clarifai_grpc.channel.clarifai_channel import ClarifaiChannel
-from clarifai_grpc.grpc.api import resources_pb2, service_pb2, service_pb2_grpc
+from clarifai_grpc.grpc.api import resources_pb2, service_pb2
 from clarifai_grpc.grpc.api.status import status_code_pb2
 from support.admin import Admin
+from support.official_client import OfficialClient
 
 SECRET = "pat-0123456789abcdef"
 OWNERS = [resources_pb2.UserAppIDSet(user_id="me", app_id="main"), None]
 
 
-class Client:
-    """Calls a method of the client's stub in a thread: it blocks."""
-
-    def __init__(self, url: str) -> None:
-        self._stub = service_pb2_grpc.V2Stub(ClarifaiChannel.get_json_channel(base_url=url))
-
-    async def __call__(self, name: str, request: Any) -> Any:
-        metadata = (("authorization", "Key correct-token"),)
-        return await asyncio.to_thread(getattr(self._stub, name), request, metadata=metadata)
-
-
 @pytest.fixture
-def client(locked_admin: Admin) -> Client:
-    return Client(locked_admin.url)
+def client(locked_admin: Admin) -> OfficialClient:
+    return OfficialClient(locked_admin.url, "correct-token")
 
 
 def collector(name: str = "mine", **fields: Any) -> Any:
@@ -46,7 +34,7 @@ def collector(name: str = "mine", **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-async def test_all_five_collector_calls(locked_admin: Admin, client: Client, owner: Any) -> None:
+async def test_all_five_collector_calls(locked_admin: Admin, client: OfficialClient, owner: Any) -> None:
     request = service_pb2.PostCollectorsRequest(user_app_id=owner, collectors=[collector(), collector("other")])
     posted = await client("PostCollectors", request)
     assert posted.status.code == status_code_pb2.SUCCESS
@@ -82,7 +70,7 @@ async def test_all_five_collector_calls(locked_admin: Admin, client: Client, own
     assert SECRET not in locked_admin.shop.log.getvalue()
 
 
-async def test_a_workflow_and_a_collector_that_uses_it(client: Client) -> None:
+async def test_a_workflow_and_a_collector_that_uses_it(client: OfficialClient) -> None:
     model = resources_pb2.Model(id="below", model_type_id="concept-thresholder")
     model.output_info.params.update({"concept_threshold_type": 3, "require": "all"})
     model.output_info.data.concepts.add(id="*", value=0.6)
@@ -97,7 +85,7 @@ async def test_a_workflow_and_a_collector_that_uses_it(client: Client) -> None:
     assert posted.collectors[0].pre_queue_workflow_id == "unsure"
 
 
-async def test_faults_reach_the_client_with_their_codes(client: Client) -> None:
+async def test_faults_reach_the_client_with_their_codes(client: OfficialClient) -> None:
     post = service_pb2.PostCollectorsRequest
     nothing = await client("PostCollectors", post(collectors=[collector(pre_queue_random_sample=0)]))
     assert nothing.status.code == status_code_pb2.CONN_INVALID_REQUEST
@@ -110,7 +98,7 @@ async def test_faults_reach_the_client_with_their_codes(client: Client) -> None:
     assert not (await client("ListCollectors", service_pb2.ListCollectorsRequest())).collectors
 
 
-async def test_inputs_by_the_clients_own_call(client: Client) -> None:
+async def test_inputs_by_the_clients_own_call(client: OfficialClient) -> None:
     text = resources_pb2.Data(text=resources_pb2.Text(raw="hello"))
     text.concepts.add(id="calm", value=0.0)
     inputs = [resources_pb2.Input(id="one", data=text)]

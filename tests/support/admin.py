@@ -86,6 +86,7 @@ def _parts(admin: Admin, token: str) -> Parts:
     return Parts(
         settings=settings.load({"admin_token": token} if token else {}, {}),
         catalog=shop.catalog,
+        relations=shop.relations,
         database=shop.database,
         events=shop.events,
         clock=shop.clock,

@@ -13,6 +13,7 @@ from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.policy.catalog import Catalog
+from sidecar.policy.relations import Relations
 from sidecar.store.database import Database, sqlite_url
 from sidecar.store.secrets import Secrets, load_key
 from support.clock import FakeClock
@@ -22,6 +23,7 @@ class Shop(NamedTuple):
     """A catalog and what it stands on."""
 
     catalog: Catalog
+    relations: Relations
     database: Database
     secrets: Secrets
     events: Events
@@ -62,4 +64,6 @@ async def open_shop(data: Path) -> AsyncIterator[Shop]:
             is_secret=secrets.is_known,
         )
         await catalog.open()
-        yield Shop(catalog, database, secrets, events, clock, log, data)
+        relations = Relations(database, events, clock)
+        await relations.open()
+        yield Shop(catalog, relations, database, secrets, events, clock, log, data)

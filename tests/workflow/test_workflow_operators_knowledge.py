@@ -101,11 +101,16 @@ def test_a_graph_can_be_handed_in_by_its_id() -> None:
         graph_of("concept-synonym-mapper", {"knowledge_graph_id": "anmals"}, operators=operators)
 
 
+def test_a_node_without_a_graph_reads_its_apps_own() -> None:
+    own = {("local", "main"): KnowledgeGraph((("pup", SYNONYM, "dog"),)), ("ann", "lab"): KnowledgeGraph(())}
+    for params in ({}, {"knowledge_graph_id": ""}):
+        graph = graph_of("concept-synonym-mapper", params, operators=Operators(ground=Ground(app_graphs=own)))
+        assert judge(graph, classified(pup=0.5)) == Kept(Data(concepts=(Concept("dog", 0.5),)))
+    assert judge(graph_of("concept-synonym-mapper"), classified(pup=0.5)) == Filtered("n")
+
+
 def test_what_is_wrong_with_a_graph_is_said() -> None:
     kind = "concept-synonym-mapper"
-    assert faults_of(kind, {}) == [
-        "knowledge_graph: is missing: write the graph here, or name a file of it by knowledge_graph_id"
-    ]
     assert faults_of(kind, {"knowledge_graph": {"relations": [["a", "synonim", "b"]]}}) == [
         "knowledge_graph.relations[0][1]: Input should be 'synonym', 'hyponym' or 'hypernym'"
     ]

@@ -8,8 +8,9 @@ nodes. A graph that names its own `concepts` (*ours*) maps to those alone, and a
 stays one. The order is that of the input concepts, then that of the relations.
 
 The graph stands in the node (`knowledge_graph`, *ours*) or is a file `graphs/<knowledge_graph_id>.yaml` in the policies
-folder. A blank `knowledge_graph_id`, the app's own graph, is not to be had yet. Source: the Clarifai Collectors
-contract, "Workflows"; for the meaning of the predicates the vendor's documentation of concept relations.
+folder; without either it is the app's own graph, the relations that were made over the API, which may have none yet.
+Source: the Clarifai Collectors contract, "Workflows"; for the meaning of the predicates the vendor's documentation of
+concept relations.
 """
 
 from __future__ import annotations
@@ -27,11 +28,7 @@ from sidecar.workflow.operators.knowledge import KnowledgeGraphShape
 from sidecar.workflow.operators.operator import EMPTY, Ground, Operator, Params
 
 _PARAMS = "model.output_info.params"
-_REVERSED = {
-    Predicate.SYNONYM: Predicate.SYNONYM,
-    Predicate.HYPONYM: Predicate.HYPERNYM,
-    Predicate.HYPERNYM: Predicate.HYPONYM,
-}
+_NO_RELATIONS = KnowledgeGraph(())
 
 
 class ConceptSynonymMapperParams(Params):
@@ -42,14 +39,7 @@ class ConceptSynonymMapperParams(Params):
     @field_validator("follow", mode="before")
     @classmethod
     def _by_name(cls, value: object) -> object:
-        return [_named(each) for each in value] if isinstance(value, list) else value
-
-
-def _named(value: object) -> Predicate:
-    for predicate in Predicate:
-        if value == predicate.value:
-            return predicate
-    raise ValueError("must be synonym, hyponym or hypernym")
+        return [Predicate.named(each) for each in value] if isinstance(value, list) else value
 
 
 class ConceptSynonymMapper(Operator):
@@ -58,20 +48,17 @@ class ConceptSynonymMapper(Operator):
     gives = frozenset(("concepts",))
     never_fails = True
 
-    def __init__(self, node: Node, params: ConceptSynonymMapperParams, graph: KnowledgeGraph | None = None) -> None:
-        """`graph` is the one that `knowledge_graph_id` names."""
-        if graph is None and params.knowledge_graph is not None:
+    def __init__(self, node: Node, params: ConceptSynonymMapperParams, graph: KnowledgeGraph = _NO_RELATIONS) -> None:
+        """`graph` is the one that the node names, unless it stands in the node."""
+        if params.knowledge_graph is not None:
             graph = params.knowledge_graph.read()
-        if graph is None:
-            message = "is missing: write the graph here, or name a file of it by knowledge_graph_id"
-            raise ConfigurationError(Problem(message, f"{_PARAMS}.knowledge_graph"))
         self._related = _related(graph, params.follow)
 
     @classmethod
     def on(cls, ground: Ground, node: Node, params: ConceptSynonymMapperParams) -> Self:
         name = params.knowledge_graph_id
         if not name:
-            return cls(node, params)
+            return cls(node, params, ground.app_graphs.get(ground.app, _NO_RELATIONS))
         where = f"{_PARAMS}.knowledge_graph_id"
         if params.knowledge_graph is not None:
             raise ConfigurationError(Problem("must not stand beside knowledge_graph: which of the two?", where))
@@ -103,4 +90,4 @@ def _steps(graph: KnowledgeGraph) -> Iterator[tuple[str, Predicate, str]]:
     """Every relation in both directions, as (from, what the end is to it, to)."""
     for subject, predicate, other in graph.relations:
         yield other, predicate, subject
-        yield subject, _REVERSED[predicate], other
+        yield subject, predicate.reversed, other

@@ -37,6 +37,10 @@ class Ground:
 
     knowledge_graphs: Mapping[str, KnowledgeGraph] = field(default_factory=dict)
     """By id."""
+    app_graphs: Mapping[tuple[str, str], KnowledgeGraph] = field(default_factory=dict)
+    """Each app's own, by (user, app): as it is at the moment a graph is compiled."""
+    app: tuple[str, str] = ("", "")
+    """The (user, app) of the workflow that the node stands in."""
     memories: Memories = field(default_factory=Memories)
     """Where operators remember; whoever runs the graphs owns it."""
     workflow: str = ""

@@ -1,0 +1,64 @@
+"""The relations between an app's concepts, its own knowledge graph: making, listing and deleting them.
+
+Speaks the three calls of the vendor's client. A concept needs no making: it is whatever id a relation names. A workflow
+that reads the app's graph maps by a change as soon as it is answered.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar.admin.asking import ids_in, invalid, objects, owner_of, page_of, read_json
+from sidecar.admin.envelope import answer
+from sidecar.admin.parts import PARTS
+from sidecar.collector import Predicate
+from sidecar.errors import ConfigurationError, Problem
+from sidecar.policy.relation_wire import read_relation, write_relation
+from sidecar.policy.relations import Relation
+
+
+async def post(request: web.Request) -> web.Response:
+    """Relate the concept in the path to others, all or none."""
+    body = await read_json(request, ("concept_relations", "concept_id"))
+    wires, owner = objects(body, "concept_relations"), owner_of(request, body)
+    relations = _read_all(wires, request.match_info["concept_id"])
+    await request.app[PARTS].relations.add(owner, relations)
+    return answer(concept_relations=[write_relation(each) for each in relations])
+
+
+def _read_all(wires: list[object], subject: str) -> list[Relation]:
+    relations: list[Relation] = []
+    problems: list[Problem] = []
+    for index, wire in enumerate(wires):
+        try:
+            relations.append(read_relation(wire, subject, f"concept_relations[{index}]"))
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return relations
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """An app's relations, or one concept's as seen from it; `predicate=` narrows them."""
+    if request.query.get("knowledge_graph_id"):
+        raise invalid("knowledge_graph_id", "must be blank, the app's own graph: the others are files")
+    concept = request.match_info.get("concept_id") or request.query.get("concept_id", "")
+    found = request.app[PARTS].relations.list(owner_of(request), concept, _predicate(request))
+    return answer(concept_relations=[write_relation(each) for each in found[page_of(request).slice]])
+
+
+def _predicate(request: web.Request) -> Predicate | None:
+    given = request.query.get("predicate", "")
+    try:
+        return Predicate.named(given) if given else None
+    except ValueError as error:
+        raise invalid("predicate", str(error)) from None
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete relations of the concept in the path, by id, all or none."""
+    body = await read_json(request, ("ids", "concept_id"))
+    ids, owner = ids_in(body), owner_of(request, body)
+    await request.app[PARTS].relations.remove(owner, request.match_info["concept_id"], ids)
+    return answer()
