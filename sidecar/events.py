@@ -17,6 +17,7 @@ from sidecar.kit.metrics import Counters
 
 _UNMEANT = {"dropped": "jobs dropped", "dead": "jobs dead-lettered"}
 CANNOT_START = 2
+ENGINE_DEATHS = "sidecar_engine_deaths_total"
 """The engine's exit code when it cannot start as it was told to: trying again helps only once that was changed."""
 
 
@@ -88,7 +89,7 @@ class Events:
         self._log.info("engine started", pid=pid)
 
     def engine_died(self, exit_code: int, back_off_seconds: float) -> None:
-        self.counters.add("sidecar_engine_deaths_total")
+        self.counters.add(ENGINE_DEATHS)
         happened = "engine cannot start like this" if exit_code == CANNOT_START else "engine died"
         self._log.error(
             f"{happened}, predictions go on", exit_code=exit_code, starts_again_in_seconds=round(back_off_seconds, 2)

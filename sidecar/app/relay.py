@@ -19,7 +19,7 @@ from pathlib import Path
 from sidecar.app.loop import run_loop, spare_the_collector
 from sidecar.app.signals import Stopping
 from sidecar.errors import ConfigurationError, Problem
-from sidecar.events import Events
+from sidecar.events import ENGINE_DEATHS, Events
 from sidecar.kit import logs
 from sidecar.kit.files import holder_of, locked
 from sidecar.kit.streams import unblocked_streams
@@ -158,8 +158,9 @@ class _Process:
             yield self
 
     def _all_counts(self) -> dict[str, int]:
-        """Every relay's, whether an engine lives or not."""
-        return self._workers.counts_with(self._counts)
+        """Every relay's, and how often an engine has died, whether one lives or not."""
+        died = self._events.counters.get(ENGINE_DEATHS)
+        return {**self._workers.counts_with(self._counts), "engine_deaths_total": died}
 
     def _asked_to_stop(self, number: signal.Signals) -> None:
         longest = self._settings.drain_delay + self._settings.grace + FLUSH_SECONDS + CLOSE_SECONDS

@@ -59,10 +59,18 @@ async def test_an_engine_that_dies_again_and_again_and_loses_its_folder_holds_no
         for _ in range(4):
             product.kill_engine()
             assert await _slowest_of(product, 50) < 1
+        assert await _engine_deaths(product) >= 1  # those that had a successor to be killed
         shutil.rmtree(product.data)
         product.kill_engine()
         assert await _slowest_of(product, 50) < 1
         assert await asyncio.wait_for(product.terminate(), 20) == 0
+
+
+async def _engine_deaths(product: Product) -> float:
+    async with product.session.get(f"http://{product._settings['probes']}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    [line] = [line for line in lines if line.startswith("sidecar_relay_engine_deaths_total ")]
+    return float(line.rpartition(" ")[2])
 
 
 async def _readiness(product: Product) -> int:
