@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import os
 import signal
 import socket
@@ -52,7 +53,7 @@ from sidecar.pipeline.destinations import Destinations
 from sidecar.pipeline.dispatch import Dispatch
 from sidecar.pipeline.intake import Intake
 from sidecar.pipeline.model_client import new_session
-from sidecar.pipeline.models import ModelServers, check_workflow
+from sidecar.pipeline.models import ModelServers, check_after_queue, check_workflow
 from sidecar.pipeline.operators import open_operators
 from sidecar.pipeline.plan import Plan, make_plan
 from sidecar.policy.catalog import Catalog
@@ -141,6 +142,7 @@ class Engine:
             check_destination=registry.check_options,
             store_secret=self._secrets.add,
             is_secret=self._secrets.is_known,
+            check_after_queue=functools.partial(check_after_queue, operators=self._operators),
             taken_models=frozenset(server.id for server in settings.models),
         )
         self.admin = ""

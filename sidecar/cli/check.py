@@ -17,7 +17,7 @@ from sidecar.collector import Collector, Workflow
 from sidecar.delivery.registry import check_options
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.pipeline.credentials import problems_of_secrets
-from sidecar.pipeline.models import check_server, check_workflow
+from sidecar.pipeline.models import check_after_queue, check_server, check_workflow
 from sidecar.pipeline.operators import open_operators
 from sidecar.policy.checks import Judges, Outcome, Snapshot, models_taken, settle
 from sidecar.policy.files import read_folder
@@ -77,7 +77,11 @@ def _policies(settings: Settings, operators: Operators) -> Outcome:
     loaded = read_folder(settings.policies)
     loaded = loaded.without(models_taken(loaded, {server.id for server in settings.models}))
     servers = (*settings.models, *loaded.models)
-    judges = Judges(lambda workflow: check_workflow(workflow, servers, operators), check_options)
+    judges = Judges(
+        lambda workflow: check_workflow(workflow, servers, operators),
+        check_options,
+        partial(check_after_queue, operators=operators),
+    )
     outcome = settle(loaded, Snapshot(), judges)
     missing = tuple(loaded.locate(problem) for problem in problems_of_secrets(loaded.models))
     return replace(outcome, problems=outcome.problems + missing)

@@ -58,6 +58,15 @@ def check_workflow(workflow: Workflow, servers: Iterable[ModelServer], operators
         raise ConfigurationError(problems)
 
 
+def check_after_queue(workflow: Workflow, operators: Operators = BUILT_IN) -> None:
+    """Raise ConfigurationError unless `workflow` may be a collector's post-queue one."""
+    for node in workflow.nodes:
+        kind = operators.kinds.get(node.model.type_id)
+        if kind is not None and kind.holds:
+            message = f"{node.model.type_id} of {workflow.id!r} holds jobs back in the queue: name it before the queue"
+            raise ConfigurationError(Problem(message, "post_queue_workflow_id"))
+
+
 def refusal_of(error: SidecarError) -> str:
     """The reason under which an input ends that a model will never answer for."""
     return f"model_{error.reason}" if isinstance(error, RefusedError) else "model_refused"

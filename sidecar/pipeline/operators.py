@@ -25,7 +25,8 @@ def open_operators(
     app_graphs: Mapping[tuple[str, str], KnowledgeGraph] | None = None,
 ) -> tuple[Operators, tuple[Problem, ...]]:
     """The operators, and what of them cannot be used; `loading` is told of each plug-in before its code is run.
-    They remember in `memories`, in new ones unless given; `app_graphs` are the apps' own, by (user, app), and may change under way."""
+    They remember in `memories`, in new ones unless given; `app_graphs` are the apps' own, by (user, app), and
+    may change under way."""
     plugins = load_plugins(OPERATORS, loading)
     graphs, problems = read_graphs(policies, read_knowledge_graph)
     ground = Ground(graphs, {} if app_graphs is None else app_graphs, memories=memories or Memories())

@@ -55,6 +55,7 @@ class Catalog:
         check_destination: Callable[[Destination], object],
         store_secret: Callable[[str], Awaitable[str]],
         is_secret: Callable[[str], Awaitable[bool]],
+        check_after_queue: Callable[[Workflow], object] = lambda _: None,
         on_change: Callable[[], object] = lambda: None,
         taken_models: Collection[str] = (),
     ) -> None:
@@ -65,7 +66,7 @@ class Catalog:
         self._database = database
         self._events = events
         self._clock = clock
-        self._judges = Judges(check_workflow, check_destination)
+        self._judges = Judges(check_workflow, check_destination, check_after_queue)
         self._store_secret = store_secret
         self._is_secret = is_secret
         self._taken_models = taken_models

@@ -28,6 +28,8 @@ class Judges:
 
     workflow: Callable[[Workflow], object]
     destination: Callable[[Destination], object]
+    after_queue: Callable[[Workflow], object] = lambda _: None
+    """Of a workflow that a collector names as its post-queue one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def problems_of_collector(
         if wanted and (collector.user_id, collector.app_id, wanted) not in workflows:
             message = _no_workflow(wanted, collector, workflows)
             problems.append(Problem(message, f"{where}.{name}", collector.origin, code="no_workflow"))
-    return problems
+    after = workflows.get((collector.user_id, collector.app_id, collector.post_queue_workflow_id))
+    return problems + (_judged(lambda: judges.after_queue(after), where, collector.origin) if after else [])
 
 
 def _judged(judge: Callable[[], object], where: str, file: str) -> list[Problem]:

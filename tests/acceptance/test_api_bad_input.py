@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import sqlite3
 import sys
@@ -27,12 +28,18 @@ BROKEN = {
     "missing-workflow": ("post_queue_workflow_id: nope", "4: collector.post_queue_workflow_id: no workflow 'nope'"),
     "three-missing": ("description: none of the three", "1: collector: three workflows missing: write at least one of"),
     "two-sources": (f"collector_source: {SOURCE}", "3: collector.source: two sources, source and collector_source"),
+    "held-after": (
+        "post_queue_workflow_id: held",
+        "4: collector.post_queue_workflow_id: reservoir of 'held' holds jobs back in the queue: name it before the",
+    ),
 }
+HELD = {"id": "n", "model": {"model_type_id": "reservoir", "output_info": {"params": {"n": 1, "window": "day"}}}}
 WIRES: dict[str, tuple[dict[str, Any], int, str]] = {
     "unknown field": ({"pre_queue_random_sampel": 1}, 11102, "collectors[1].pre_queue_random_sampel: no such field"),
     "wrong type": ({"pre_queue_random_sample": "1"}, 11102, "collectors[1].pre_queue_random_sample: must be a number"),
     "missing workflow": ({"pre_queue_workflow_id": "nope"}, 22102, "collectors[1].pre_queue_workflow_id: no workflow"),
     "three missing": ({"pre_queue_random_sample": None}, 11102, "collectors[1]: three workflows missing"),
+    "held after": ({"post_queue_workflow_id": "held"}, 11102, "collectors[1].post_queue_workflow_id: reservoir of"),
     "duplicate id": ({"id": "first"}, 40010, "collectors[1].id: 'first' stands twice"),
     "two sources": ({"source": {"model": "digits"}}, 11102, "collectors[1].source: two sources"),
 }
@@ -62,6 +69,7 @@ async def test_every_fault_in_a_file_is_named_and_what_is_good_runs(
         expected.append(f"{product.policies / name}.yaml:2: collector.id: 'same' is also in")
     good = f"collector:\n  id: good\n  source: {{model: digits, key: {SECRET}}}\n  pre_queue_random_sample: 1\n"
     product.policy("good", good)
+    product.policy("held", json.dumps({"workflow": {"id": "held", "nodes": [HELD]}}))
     async with product:
         readiness = (await product.get("/readyz"))["reasons"]["policies"]
         listed = (await product.get("/v2/collectors"))["collectors"]
@@ -71,7 +79,7 @@ async def test_every_fault_in_a_file_is_named_and_what_is_good_runs(
         assert each in checked
         assert each in readiness
     assert [each["id"] for each in listed] == ["good"]
-    assert rows(product) == [1, 0, 1]
+    assert rows(product) == [1, 1, 1]
     assert SECRET not in checked + readiness + str(listed) + product.log
     assert not [path for path in product.data.iterdir() if path.is_file() and SECRET.encode() in path.read_bytes()]
 
@@ -79,6 +87,7 @@ async def test_every_fault_in_a_file_is_named_and_what_is_good_runs(
 async def test_every_fault_in_a_request_is_named_and_nothing_is_half_written(product: Product) -> None:
     first = COLLECTOR | {"id": "first"}
     key = {"api_post_model_outputs_collector_source": {"model_id": "digits", "post_inputs_key_id": SECRET}}
+    product.policy("held", json.dumps({"workflow": {"id": "held", "nodes": [HELD]}}))
     async with product:
         for name, (change, code, said) in WIRES.items():
             wires = [first | {"collector_source": key}, COLLECTOR | change]
@@ -87,7 +96,7 @@ async def test_every_fault_in_a_request_is_named_and_nothing_is_half_written(pro
             assert (status["code"], status["http_status_code"]) == (code, response.status), name
             assert said in status["details"], name
             assert SECRET not in str(status)
-        assert rows(product) == [0, 0, 0]
+        assert rows(product) == [0, 1, 0]
         assert (await product.get("/v2/collectors"))["collectors"] == []
 
 
