@@ -28,6 +28,19 @@ from sidecar.store.tables import TABLES
 T = TypeVar("T")
 STEP_INSTRUCTIONS = 1000
 """Of SQLite's machine: some rows' insertion, about a tenth of a millisecond."""
+_PAGE_BYTES = 16384
+"""Captured bodies are of kilobytes: a larger page than SQLite's takes a third off the processor time of writing them."""
+_CHECKPOINT_BYTES = 512 * 1024
+"""How much is moved from the log into the file at one time. SQLite's 4 MB hold a processor for 4 ms in the kernel, where
+nobody's turn can be offered."""
+_PRAGMAS = (
+    f"page_size={_PAGE_BYTES}",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    f"wal_autocheckpoint={_CHECKPOINT_BYTES // _PAGE_BYTES}",
+    "foreign_keys=ON",
+    "busy_timeout=10000",
+)
 _FULL = ("disk is full", "disk I/O error")
 
 
@@ -135,7 +148,7 @@ def _prepare_sqlite(
     if between_steps is not None:
         connection.set_progress_handler(between_steps, STEP_INSTRUCTIONS)
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     if limit_bytes is not None:
         (page_bytes,) = cursor.execute("PRAGMA page_size").fetchone()

@@ -151,8 +151,8 @@ async def test_columns_that_rows_leave_out_have_their_defaults(tmp_path: Path) -
 
 
 async def test_a_limit_on_the_file_counts_as_a_full_disk_and_deleting_makes_room(tmp_path: Path) -> None:
-    async with Database(sqlite_url(tmp_path), limit_bytes=512 * 1024) as database:
-        row = {"user_id": "u", "app_id": "a", "data": b"x" * 100_000, "created_at": 0.0}
+    async with Database(sqlite_url(tmp_path), limit_bytes=2 * 1024 * 1024) as database:
+        row = {"user_id": "u", "app_id": "a", "data": b"x" * 350_000, "created_at": 0.0}
 
         def insert(connection: Connection, name: int) -> None:
             connection.execute(INPUT.insert(), [row | {"id": str(name)}])
@@ -161,7 +161,7 @@ async def test_a_limit_on_the_file_counts_as_a_full_disk_and_deleting_makes_room
             await database.write(functools.partial(insert, name=name))
         with pytest.raises(CapacityError):
             await database.write(functools.partial(insert, name=4))
-        assert (tmp_path / "sidecar.db").stat().st_size <= 512 * 1024
+        assert (tmp_path / "sidecar.db").stat().st_size <= 2 * 1024 * 1024
         await database.write(lambda connection: connection.execute(INPUT.delete()))
         await database.write(functools.partial(insert, name=99))
 
