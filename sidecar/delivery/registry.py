@@ -11,9 +11,11 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from sidecar import collector
-from sidecar.delivery.clarifai import ClarifaiApp, ClarifaiOptions, SecretOf, Sleep
+from sidecar.delivery.clarifai import ClarifaiApp, ClarifaiOptions
 from sidecar.delivery.destination import Destination
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
+from sidecar.delivery.posting import Sleep
+from sidecar.delivery.secret import SecretOf
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.kit.clock import Clock
 from sidecar.kit.validation import faults_of

@@ -6,12 +6,11 @@ Promises that a secret is in no error, and offers to blank it in what a server s
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from sidecar.errors import Problem
+from sidecar.kit.secret_places import fits_a_header, read_secret, why_unread
 from sidecar.model_server import ModelServer, SecretFrom
 from sidecar.protocol.asked import AwayError
 from sidecar.protocol.model_shapes import shape_of
@@ -44,7 +43,7 @@ async def read_credentials(server: ModelServer) -> Credentials:
         if server.key is not None:
             headers["Authorization"] = f"{shape_of(server).scheme} {await _secret(server.key, secrets)}"
     except (OSError, ValueError) as error:
-        raise AwayError("key_missing", f"model {server.id!r}: {_told(error)}") from error
+        raise AwayError("key_missing", f"model {server.id!r}: {why_unread(error)}") from error
     return Credentials(headers, tuple(secrets))
 
 
@@ -58,7 +57,7 @@ def problems_of_secrets(servers: Iterable[ModelServer]) -> list[Problem]:
                 try:
                     _read(place)
                 except (OSError, ValueError) as error:
-                    problems.append(Problem(_told(error), f"model.{field}", server.origin))
+                    problems.append(Problem(why_unread(error), f"model.{field}", server.origin))
     return problems
 
 
@@ -70,16 +69,7 @@ async def _secret(place: SecretFrom, secrets: list[str]) -> str:
 
 def _read(place: SecretFrom) -> str:
     """Raises OSError or ValueError, neither with the secret."""
-    content = Path(place.file).read_bytes() if place.file else os.environ.get(place.env, "").encode()
-    secret = content.strip().decode("ascii", errors="replace")
-    if not secret:
-        raise ValueError(f"{place} holds no secret: set it")
-    if not (secret.isascii() and secret.isprintable()):
+    secret = read_secret(place.env, place.file)
+    if not fits_a_header(secret):
         raise ValueError(f"{place} holds characters that no header can carry")
     return secret
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"file {error.filename} cannot be read: {error.strerror}"
-    return str(error)

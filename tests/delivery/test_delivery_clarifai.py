@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
 from support.clarifai_app import ClarifaiFake, clarifai_fake, close_mid_answer, ids_of, plain, refuse_batches, status
@@ -29,10 +30,15 @@ def parcel(input_id: str, data: Data | None = None) -> Parcel:
 class Bench:
     """A destination before the fake, with a sleep that only notes how long."""
 
-    def __init__(self, fake: ClarifaiFake, app: ClarifaiApp, slept: list[float]) -> None:
+    def __init__(self, fake: ClarifaiFake, session: aiohttp.ClientSession, options: ClarifaiOptions) -> None:
         self.fake = fake
-        self.app = app
-        self.slept = slept
+        self.session = session
+        self.options = options
+        self.slept: list[float] = []
+        self.app = ClarifaiApp(options, session, secret_of, FakeClock(), self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
     async def deliver(self, *ids: str) -> list[Outcome]:
         return await self.app.deliver([parcel(each) for each in ids])
@@ -44,16 +50,11 @@ async def secret_of(reference: str) -> str | None:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
     async with clarifai_fake() as fake, new_session() as session:
         options = ClarifaiOptions(
             base_url=fake.url, user_id="me", app_id="kept", key_id=REFERENCE, timeout_seconds=10, dataset_ids=("week",)
         )
-        yield Bench(fake, ClarifaiApp(options, session, secret_of, FakeClock(), sleep), slept)
+        yield Bench(fake, session, options)
 
 
 async def test_posts_exactly_what_the_contract_asks_for(bench: Bench) -> None:
@@ -150,8 +151,8 @@ async def test_a_redirect_is_not_followed(bench: Bench) -> None:
 
 async def test_a_hang_ends_at_the_timeout_and_holds_up_once(bench: Bench) -> None:
     bench.fake.plan(bench.fake.hang)
-    impatient = bench.app._options.model_copy(update={"timeout_seconds": 0.1})
-    app = ClarifaiApp(impatient, bench.app._session, secret_of, FakeClock())
+    impatient = bench.options.model_copy(update={"timeout_seconds": 0.1})
+    app = ClarifaiApp(impatient, bench.session, secret_of, FakeClock())
     assert await app.deliver([parcel("a")]) == [Retry("timeout", "no whole answer within 0.1 s")]
     assert len(bench.fake.posted) == 1
 
@@ -167,9 +168,7 @@ async def test_a_connection_lost_mid_answer_is_retried(bench: Bench) -> None:
 async def test_nobody_listens(bench: Bench) -> None:
     async with new_session() as session:
         options = ClarifaiOptions(base_url=f"http://127.0.0.1:{unused_port()}", user_id="me", app_id="kept")
-        (outcome,) = await ClarifaiApp(options, session, secret_of, FakeClock(), bench.app._sleep).deliver(
-            [parcel("a")]
-        )
+        (outcome,) = await ClarifaiApp(options, session, secret_of, FakeClock(), bench.sleep).deliver([parcel("a")])
     assert isinstance(outcome, Retry)
     assert outcome.reason == "unreachable"
     assert len(bench.slept) == 2
@@ -222,7 +221,7 @@ async def test_without_its_key_nothing_is_posted(bench: Bench) -> None:
 
     found = []
     for resolve in (fails, unreadable, none, two_lines):
-        app = ClarifaiApp(bench.app._options, bench.app._session, resolve, FakeClock())
+        app = ClarifaiApp(bench.options, bench.session, resolve, FakeClock())
         (outcome,) = await app.deliver([parcel("a")])
         assert isinstance(outcome, Retry | Rejected)
         found.append((type(outcome), outcome.reason))
@@ -236,6 +235,6 @@ async def test_without_its_key_nothing_is_posted(bench: Bench) -> None:
 
 
 async def test_no_key_means_no_authorization(bench: Bench) -> None:
-    options = bench.app._options.model_copy(update={"key_id": ""})
-    await ClarifaiApp(options, bench.app._session, secret_of, FakeClock()).deliver([parcel("a")])
+    options = bench.options.model_copy(update={"key_id": ""})
+    await ClarifaiApp(options, bench.session, secret_of, FakeClock()).deliver([parcel("a")])
     assert "Authorization" not in bench.fake.posted[0].headers
