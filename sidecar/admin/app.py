@@ -7,7 +7,7 @@ import functools
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sidecar.admin import backtest, collectors, concepts, inputs, jobs, workflows
+from sidecar.admin import backtest, checking, collectors, concepts, inputs, jobs, workflows
 from sidecar.admin.auth import authorise, has_token
 from sidecar.admin.envelope import plain
 from sidecar.admin.faults import answer_faults
@@ -57,6 +57,8 @@ def build_app(parts: Parts) -> web.Application:
     app.router.add_post("/v1/jobs/retry", jobs.retry)
     app.router.add_post("/v1/jobs/discard", jobs.discard)
     app.router.add_get("/v1/ledger", _ledger)
+    app.router.add_get("/v1/traffic", _traffic)
+    app.router.add_post("/v1/check", checking.check)
     app.router.add_post("/v1/backtest", backtest.backtest)
     app.router.add_post("/v1/record", backtest.start)
     app.router.add_get("/v1/record", backtest.status)
@@ -72,6 +74,12 @@ def build_app(parts: Parts) -> web.Application:
 
 async def _ledger(request: web.Request) -> web.Response:
     return plain(await request.app[PARTS].ledger())
+
+
+async def _traffic(request: web.Request) -> web.Response:
+    """Calls and what was kept of them, by source and by collector; the last hour by the minute."""
+    parts = request.app[PARTS]
+    return plain(parts.traffic([collector.key for collector in parts.catalog.snapshot.collectors]))
 
 
 async def _health(_request: web.Request) -> web.Response:

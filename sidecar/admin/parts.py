@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ class Parts:
     """Part → what is wrong with it, blank when nothing is."""
     metrics: Callable[[], Awaitable[bytes]]
     jobs: JobQueue
+    traffic: Callable[[Sequence[str]], Mapping[str, Any]] = lambda _collectors: {"sources": [], "collectors": {}}
+    """The whole of `/v1/traffic`, with these collectors."""
     recorder: Recorder = field(default_factory=Recorder)
     operators: Operators = BUILT_IN
     """What the nodes of a back-test can be; their memories are not touched."""

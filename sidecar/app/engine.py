@@ -15,7 +15,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -34,6 +35,7 @@ from sidecar.capture.ingest_counts import open_counts, this_relay
 from sidecar.capture.ingest_site import IngestSite
 from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.capture.receiver import Captured, Receiver
+from sidecar.capture.traffic import Traffic
 from sidecar.collector import Workflow
 from sidecar.delivery import registry
 from sidecar.errors import ConfigurationError, Problem, TransientError
@@ -44,14 +46,14 @@ from sidecar.kit.sites import listen
 from sidecar.kit.streams import unblocked_streams
 from sidecar.kit.tasks import Tasks
 from sidecar.kit.turns import Turns
-from sidecar.memory import Memories
+from sidecar.memory import Change, Memories
 from sidecar.model_server import ModelServer
 from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges, with_rows
 from sidecar.pipeline.batch import Batch
 from sidecar.pipeline.credentials import problems_of_secrets
 from sidecar.pipeline.destinations import Destinations
 from sidecar.pipeline.dispatch import Dispatch
-from sidecar.pipeline.intake import Intake
+from sidecar.pipeline.intake import Count, Intake
 from sidecar.pipeline.model_client import new_session
 from sidecar.pipeline.models import ModelServers, check_after_queue, check_workflow
 from sidecar.pipeline.operators import open_operators
@@ -61,6 +63,7 @@ from sidecar.policy.relations import Relations
 from sidecar.protocol.call import Call
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.ledger import read_ledger
+from sidecar.queue.values import NewJob
 from sidecar.settings import Settings
 from sidecar.store.database import Database, sqlite_url
 from sidecar.store.secrets import Secrets, load_key
@@ -123,6 +126,7 @@ class Engine:
         )
         events.operators_broken(self._operator_problems)
         self._recorder = Recorder()
+        self._traffic = Traffic(self._clock)
         self._tasks = Tasks(events.task_failed)
         self._queue: KeyedQueue[Captured] = KeyedQueue(settings.queue_memory)
         callers = Callers(settings.caller_header, read_keys(settings.keys) if settings.keys else {})
@@ -171,7 +175,7 @@ class Engine:
             )  # fmt: skip
             self._dispatch = Dispatch(self._jobs, batch, self._clock, self._events)
             self._intake = Intake(
-                self._queue, self._current_plan, self._decode, self._jobs.record, self._jobs.paid,
+                self._queue, self._current_plan, self._decode, self._record, self._jobs.paid,
                 self._models.ask_once, self._events,
             )  # fmt: skip
             parts.push_async_callback(self._intake.stop)
@@ -229,7 +233,14 @@ class Engine:
 
     def _read(self, payload: bytes) -> Arrival | None:
         self._turns.offer()
-        return self._arrivals.read(payload)
+        arrival = self._arrivals.read(payload)
+        if arrival is not None:
+            self._traffic.see(arrival)
+        return arrival
+
+    async def _record(self, kept: Sequence[NewJob], counts: Counter[Count], changes: Sequence[Change]) -> bool:
+        self._traffic.kept(kept, counts)
+        return await self._jobs.record(kept, counts, changes)
 
     def _decode(self, captured: Captured) -> Call:
         self._turns.offer()
@@ -258,6 +269,7 @@ class Engine:
             readiness=self.readiness,
             metrics=self.metrics,
             jobs=self._jobs,
+            traffic=self._traffic.to_json,
             recorder=self._recorder,
             operators=self._operators,
             pages=ui.pages(),

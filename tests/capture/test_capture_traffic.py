@@ -1,0 +1,72 @@
+"""What passes, counted by source: bounded, and an hour long."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from support.clock import FakeClock
+from support.exchanges import payload_of, predict
+
+from sidecar.capture import traffic
+from sidecar.capture.arrival import Arrival, ArrivalReader
+from sidecar.capture.caller import Callers
+from sidecar.capture.traffic import Traffic
+
+READER = ArrivalReader(Callers("X-Caller-Id", {}), ())
+
+
+class Input(NamedTuple):
+    collector: str
+    caller: str
+    model: str = "digits"
+    version: str = ""
+
+
+def arrival(caller: str, status: int = 200, *, has_answer: bool = True) -> Arrival:
+    headers = {"X-Caller-Id": caller}
+    target = "/v1/models/digits:predict"
+    exchange = predict(target, {"instances": [1]}, {}, status=status, headers=headers, has_answer=has_answer)
+    found = READER.read(payload_of(exchange))
+    assert found is not None
+    return found
+
+
+def test_calls_are_counted_by_source_with_their_latency_and_what_was_kept() -> None:
+    passing = Traffic(FakeClock())
+    for each in (arrival("alice"), arrival("alice", 500), arrival("alice", has_answer=False), arrival("bob")):
+        passing.see(each)
+    passing.kept(
+        [Input("c", "alice"), Input("c", "bob")], {("c", "filtered", "pre_queue"): 5, ("d", "dropped", "x"): 1}
+    )
+    told = passing.to_json(["c", "unknown"])
+    alice, bob = told["sources"]
+    assert (alice["caller"], alice["model"], alice["exchanges"], alice["failed"], alice["kept"]) == (
+        "alice", "digits", 3, 2, 1,
+    )  # fmt: skip
+    assert (bob["exchanges"], bob["failed"], bob["kept"]) == (1, 0, 1)
+    assert alice["latency_ms"]["p50"] == pytest.approx(12.5, rel=0.1)
+    assert list(told["collectors"]) == ["c"]
+    assert (told["collectors"]["c"]["matched"][-1], told["collectors"]["c"]["kept"][-1]) == (7, 2)
+
+
+def test_a_minute_is_forgotten_after_an_hour() -> None:
+    clock = FakeClock()
+    passing = Traffic(clock)
+    passing.see(arrival("alice"))
+    clock.advance(60 * 10)
+    passing.see(arrival("alice"))
+    assert passing.to_json([])["sources"][0]["minutes"][-11:] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    clock.advance(60 * 50)
+    assert sum(passing.to_json([])["sources"][0]["minutes"]) == 1
+    clock.advance(60 * 10_000)
+    assert sum(passing.to_json([])["sources"][0]["minutes"]) == 0
+
+
+def test_more_sources_than_are_kept_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "MOST_SOURCES", 2)
+    passing = Traffic(FakeClock())
+    for caller in ("a", "b", "c", "d", "a"):
+        passing.see(arrival(caller))
+    counts = {each["caller"]: each["exchanges"] for each in passing.to_json([])["sources"]}
+    assert counts == {"a": 2, "b": 1, "": 2}
