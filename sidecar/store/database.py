@@ -29,10 +29,10 @@ T = TypeVar("T")
 STEP_INSTRUCTIONS = 1000
 """Of SQLite's machine: some rows' insertion, about a tenth of a millisecond."""
 _PAGE_BYTES = 16384
-"""Captured bodies are of kilobytes: a larger page than SQLite's takes a third off the processor time of writing them."""
+"""Captured bodies are of kilobytes: larger pages than SQLite's take a third off the processor time of writing them."""
 _CHECKPOINT_BYTES = 512 * 1024
-"""How much is moved from the log into the file at one time. SQLite's 4 MB hold a processor for 4 ms in the kernel, where
-nobody's turn can be offered."""
+"""How much is moved from the log into the file at one time. SQLite's 4 MB hold a processor for 4 ms in the kernel,
+where nobody's turn can be offered."""
 _PRAGMAS = (
     f"page_size={_PAGE_BYTES}",
     "journal_mode=WAL",
