@@ -243,3 +243,16 @@ class Events:
     def request_refused(self, path: str, status: int, problems: Mapping[str, str]) -> None:
         self.counters.add("sidecar_admin_refusals_total", status=str(status))
         self._log.info("admin request refused", path=path, status=status, problems=dict(problems))
+
+    def token_refused(self, address: str, *, is_last: bool) -> None:
+        """`is_last`: whatever else comes from there is not looked at for some time."""
+        self.counters.add("sidecar_admin_tokens_refused_total")
+        self._log.warning("wrong token" + (", one too many" if is_last else ""), address=address)
+
+    def token_not_looked_at(self) -> None:
+        self.counters.add("sidecar_admin_tokens_not_looked_at_total")
+
+    def changed(self, who: str, kind: str, subject: str) -> None:
+        """Something was changed over the admin API or by a policy file; the event itself is in the database."""
+        self.counters.add("sidecar_changes_total", kind=kind)
+        self._log.info("changed", who=who, kind=kind, subject=subject)

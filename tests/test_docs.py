@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from sidecar import settings
+from sidecar.admin.routes import APP, ROUTES
 from sidecar.cli import main, options
 from sidecar.delivery.registry import check_options
 from sidecar.pipeline.models import check_workflow
@@ -67,7 +68,8 @@ def own_options(*add: Callable[[argparse.ArgumentParser], None]) -> set[str]:
 
 
 def test_the_options_shown_are_options(capsys: pytest.CaptureFixture[str]) -> None:
-    known = {row.option for row in settings.rows()} | {"--once"} | own_options(options.add_backtest, options.add_record)
+    own = own_options(options.add_backtest, options.add_record, options.add_keys)
+    known = {row.option for row in settings.rows()} | {"--once"} | own
     whole = (block.replace("\\\n", " ") for block in blocks("sh"))
     commands = [line for block in whole for line in block.splitlines() if "sidecar " in line]
     given = {word for line in commands for word in shlex.split(line, comments=True) if word.startswith("--")}
@@ -79,9 +81,19 @@ def test_every_command_is_listed_in_help(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    for command in ("run", "check", "status", "backtest", "record", "demo"):
+    for command in ("run", "check", "status", "backtest", "record", "keys", "demo"):
         assert f"  {command} " in shown
     assert "engine" not in shown.split("COMMAND", 1)[1]
+
+
+def test_every_route_of_ours_is_listed_with_its_scope() -> None:
+    listed = set(re.findall(r"^\| `([A-Z]+) (/\S+)` \| (\S+) \|", README, re.MULTILINE))
+    ours = {
+        (route.method, route.path.replace(APP, "/…"), "–" if route.scope is None else f"`{route.scope.value}`")
+        for route in ROUTES
+        if not route.path.startswith("/v2/users/")
+    }
+    assert listed == ours
 
 
 def test_every_dependency_says_why_it_is_there() -> None:

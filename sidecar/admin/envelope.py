@@ -64,10 +64,17 @@ class Code(enum.Enum):
 class Refusal(Exception):  # noqa: N818 - it is an answer
     """A request that is answered with `code`; `problems` is field → what is wrong with it, for log and details."""
 
-    def __init__(self, code: Code, details: str, problems: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        details: str,
+        problems: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.code = code
         self.details = details
         self.problems = dict(problems or {"": details})
+        self.headers = headers or {}
         super().__init__(details)
 
 

@@ -18,11 +18,18 @@ from sidecar.errors import (
     TransientError,
 )
 
-_KINDS = {"workflows": "workflow", "collectors": "collector", "inputs": "input", "concepts": "concept"}
+_KINDS = {
+    "workflows": "workflow",
+    "collectors": "collector",
+    "inputs": "input",
+    "concepts": "concept",
+    "v1/keys": "key",
+}
 _MISSING = {
     "workflow": Code.WORKFLOW_DOES_NOT_EXIST,
     "input": Code.INPUT_DOES_NOT_EXIST,
     "concept": Code.CONCEPTS_INVALID_REQUEST,
+    "key": Code.BAD_PATH,
 }
 
 
@@ -47,6 +54,7 @@ async def answer_faults(request: web.Request, handler: Handler) -> web.StreamRes
         return answer(Code.INTERNAL, "a fault of the sidecar's own: its log says more")
     events.request_refused(request.path, refusal.code.http_status, refusal.problems)
     response = answer(refusal.code, refusal.details)
+    response.headers.update(refusal.headers)
     if isinstance(refusal.__cause__, web.RequestPayloadError):
         response.force_close()  # where the next request begins is not known
     return response

@@ -64,6 +64,10 @@ def _run(command: str, given: argparse.Namespace) -> int:
         from sidecar.cli.record import record
 
         return record(_load(given), given)
+    if command == "keys":
+        from sidecar.cli.keys import keys
+
+        return keys(_load(given), given)
     if command == "backtest":
         from sidecar.cli.backtest import backtest
 
@@ -118,6 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     recording = commands.add_parser("record", help=text, description=text[0].upper() + text[1:] + ".")
     options.add_record(recording)
     _add_settings(recording)
+    text = "make, list, rotate and revoke keys of a running sidecar's admin API"
+    ring = commands.add_parser("keys", help=text, description=text[0].upper() + text[1:] + ".")
+    options.add_keys(ring)
+    _add_settings(ring)
     demo = commands.add_parser("demo", help="see it work: a real model, real traffic, a collector, a page")
     demo.add_argument("--once", action="store_true", help="end by itself; exit 0 when everything is accounted for")
     # the first relay's children: without help, they are not listed

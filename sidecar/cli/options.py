@@ -35,6 +35,16 @@ def add_record(command: argparse.ArgumentParser) -> None:
     command.add_argument("--redact", default="", metavar="RULES", help=text)
 
 
+def add_keys(command: argparse.ArgumentParser) -> None:
+    """The options of `sidecar keys`."""
+    actions = ("create", "list", "rotate", "revoke")
+    command.add_argument("action", metavar="ACTION", choices=actions, help=", ".join(actions))
+    command.add_argument("key", metavar="KEY", nargs="?", default="", help="the id of the key to rotate or revoke")
+    command.add_argument("--name", metavar="TEXT", help="who uses the key that is made")
+    text = "what it may do, separated by commas: read, write, inputs [read]"
+    command.add_argument("--scopes", metavar="SCOPES", default="read", help=text)
+
+
 def positive(text: str) -> int:
     """A whole number above 0. Raises ArgumentTypeError."""
     if not text.isdecimal() or not int(text):

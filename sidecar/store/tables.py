@@ -56,6 +56,40 @@ class SecretRow(SQLModel, table=True):
     created_at: float
 
 
+class ApiKeyRow(SQLModel, table=True):
+    """A key of the admin API: its token's hash, never the token."""
+
+    __tablename__ = "api_key"
+
+    id: str = Field(primary_key=True)
+    name: str
+    scopes: str
+    """Names, separated by commas."""
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """SHA-256 of the whole token, which is random."""
+    created_at: float
+    created_by: str
+    rotated_at: float | None = None
+
+
+class AuditRow(SQLModel, table=True):
+    """Something that was changed or happened, see `audit`."""
+
+    __tablename__ = "audit"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice: pages go by it
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: float = Field(index=True)
+    who: str
+    kind: str
+    subject: str
+    collector: str = ""
+    before: str = "null"
+    """JSON."""
+    after: str = "null"
+    """JSON."""
+
+
 class JobRow(SQLModel, table=True):
     """One input for one collector, pending or dead. What has ended is counted in `tally` and gone from here."""
 
@@ -167,9 +201,11 @@ COLLECTOR = _table(CollectorRow)
 WORKFLOW = _table(WorkflowRow)
 CONCEPT_RELATION = _table(ConceptRelationRow)
 SECRET = _table(SecretRow)
+API_KEY = _table(ApiKeyRow)
+AUDIT = _table(AuditRow)
 JOB = _table(JobRow)
 TALLY = _table(TallyRow)
 NODE_MEMORY = _table(NodeMemoryRow)
 INPUT = _table(InputRow)
-TABLES = (COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, JOB, TALLY, NODE_MEMORY, INPUT)
+TABLES = (COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, API_KEY, AUDIT, JOB, TALLY, NODE_MEMORY, INPUT)
 """Ours alone: whatever else a process defines with SQLModel stands in the same metadata."""

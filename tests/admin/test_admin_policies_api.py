@@ -95,7 +95,7 @@ async def test_json_is_read_whatever_the_content_type(admin: Admin) -> None:
         ("POST", "/v2/workflows", {"workflows": [{"id": "w", "nodes": []}]}, 400, 22104, "at least one node"),
         ("POST", "/v2/workflows", {"workflows": [WORKFLOW, WORKFLOW]}, 409, 22100, "workflows[1].id: 'w'"),
         ("GET", "/v2/collections", None, 404, 11101, "/v2/collections"),
-        ("PUT", SHORT, {}, 405, 11103, "possible: DELETE, GET, PATCH, POST"),
+        ("PUT", SHORT, {}, 405, 11103, "possible: DELETE, GET, HEAD, PATCH, POST"),
     ],
 )
 async def test_each_wrong_request_changes_nothing(

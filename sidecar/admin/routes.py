@@ -1,0 +1,66 @@
+"""Every route of the admin API, with the scope that it needs: one table."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aiohttp.typedefs import Handler
+
+from sidecar.admin import backtest, checking, collectors, concepts, inputs, jobs, keys, state, workflows
+from sidecar.admin.scopes import Scope
+
+APP = "/users/{user_id}/apps/{app_id}"
+_BOTH = (f"/v2{APP}", "/v2")
+
+
+class Route(NamedTuple):
+    """`scope` is None where nothing is shown that needs one."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope | None
+
+
+_CONTRACT = (
+    Route("POST", "/collectors", collectors.post, Scope.WRITE),
+    Route("PATCH", "/collectors", collectors.patch, Scope.WRITE),
+    Route("GET", "/collectors", collectors.list_all, Scope.READ),
+    Route("DELETE", "/collectors", collectors.delete, Scope.WRITE),
+    Route("GET", "/collectors/{id}", collectors.get, Scope.READ),
+    Route("POST", "/workflows", workflows.post, Scope.WRITE),
+    Route("GET", "/workflows", workflows.list_all, Scope.READ),
+    Route("GET", "/workflows/{id}", workflows.get, Scope.READ),
+    Route("POST", "/concepts/{concept_id}/relations", concepts.post, Scope.WRITE),
+    Route("GET", "/concepts/{concept_id}/relations", concepts.list_all, Scope.READ),
+    Route("GET", "/concepts/relations", concepts.list_all, Scope.READ),
+    Route("DELETE", "/concepts/{concept_id}/relations", concepts.delete, Scope.WRITE),
+    Route("POST", "/inputs", inputs.post, Scope.INPUTS),
+    Route("GET", "/inputs", inputs.list_all, Scope.INPUTS),
+    Route("GET", "/inputs/{id}", inputs.get, Scope.INPUTS),
+    Route("DELETE", "/inputs", inputs.delete, Scope.INPUTS),
+)
+"""Each of them stands at both of the contract's paths."""
+_OURS = (
+    Route("GET", f"/v1{APP}/inputs/{{id}}/content", inputs.content, Scope.INPUTS),
+    Route("GET", "/v1/collectors", collectors.list_everywhere, Scope.READ),
+    Route("GET", "/v1/jobs", jobs.list_all, Scope.READ),
+    Route("POST", "/v1/jobs/retry", jobs.retry, Scope.WRITE),
+    Route("POST", "/v1/jobs/discard", jobs.discard, Scope.WRITE),
+    Route("GET", "/v1/ledger", state.ledger, Scope.READ),
+    Route("GET", "/v1/traffic", state.traffic, Scope.READ),
+    Route("POST", "/v1/check", checking.check, Scope.READ),
+    Route("POST", "/v1/backtest", backtest.backtest, Scope.READ),
+    Route("POST", "/v1/record", backtest.start, Scope.WRITE),
+    Route("GET", "/v1/record", backtest.status, Scope.READ),
+    Route("DELETE", "/v1/record", backtest.stop, Scope.WRITE),
+    Route("GET", "/v1/record/exchanges", backtest.download, Scope.INPUTS),
+    Route("POST", "/v1/keys", keys.create, Scope.WRITE),
+    Route("GET", "/v1/keys", keys.list_all, Scope.READ),
+    Route("POST", "/v1/keys/{id}/rotate", keys.rotate, Scope.WRITE),
+    Route("DELETE", "/v1/keys/{id}", keys.revoke, Scope.WRITE),
+    Route("GET", "/metrics", state.metrics, Scope.READ),
+    Route("GET", "/healthz", state.health, None),
+    Route("GET", "/readyz", state.readiness, None),
+)
+ROUTES = (*(route._replace(path=prefix + route.path) for route in _CONTRACT for prefix in _BOTH), *_OURS)

@@ -1,0 +1,49 @@
+"""How the sidecar is: its ledger, its health, its metrics; and the static page."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar.admin.auth import may_read
+from sidecar.admin.envelope import plain
+from sidecar.admin.parts import PARTS
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+async def ledger(request: web.Request) -> web.Response:
+    return plain(await request.app[PARTS].ledger())
+
+
+async def traffic(request: web.Request) -> web.Response:
+    """Calls and what was kept of them, by source and by collector; the last hour by the minute."""
+    parts = request.app[PARTS]
+    return plain(parts.traffic([collector.key for collector in parts.catalog.snapshot.collectors]))
+
+
+async def health(_request: web.Request) -> web.Response:
+    return plain({"status": "ok"})
+
+
+async def readiness(request: web.Request) -> web.Response:
+    """503 while any part has a reason; whoever may not read is told which parts, and not the reasons."""
+    said, is_reader = await request.app[PARTS].readiness(), may_read(request)
+    reasons = {part: reason if is_reader else "see the log" for part, reason in said.items() if reason}
+    return plain({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    return web.Response(body=await request.app[PARTS].metrics(), headers=headers)
+
+
+async def page(media_type: str, content: bytes, _request: web.Request) -> web.Response:
+    return web.Response(body=content, headers=_PAGE_HEADERS | {"Content-Type": media_type})
