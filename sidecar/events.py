@@ -179,6 +179,15 @@ class Events:
             known = {name: value for name, value in place.items() if value}
             self._log.error("policy cannot be used", problem=problem.message, **known)
 
+    def policies_mended(self, files: tuple[str, ...]) -> None:
+        """Files that had a problem and have none now, or are gone."""
+        for file in files:
+            self._log.info("policy file has no fault any more", file=file)
+
+    def policies_not_read(self, error: BaseException) -> None:
+        """A change of the folder could not be taken over: tried again at the next look."""
+        self._log.error("changed policies could not be taken over, the old ones run", error=_told(error))
+
     def policy_changed(self, action: str, kind: str, keys: tuple[str, ...]) -> None:
         self.counters.add("sidecar_policy_changes_total", action=action, kind=kind)
         self._log.info(f"{kind} {action}", ids=keys)

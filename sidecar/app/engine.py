@@ -27,6 +27,7 @@ from sidecar.admin.parts import Parts
 from sidecar.app.expiry import ending_certificates
 from sidecar.app.life import alone_on, be_killed_first, end_with_the_relay, leave_room_for_the_relays
 from sidecar.app.loop import run_loop, spare_the_collector
+from sidecar.app.policies import LivePolicies
 from sidecar.backtest.recorder import Recorder, with_want
 from sidecar.capture.arrival import Arrival, ArrivalReader, decode_arrival
 from sidecar.capture.caller import Callers, read_keys
@@ -38,7 +39,7 @@ from sidecar.capture.receiver import Captured, Receiver
 from sidecar.capture.traffic import Traffic
 from sidecar.collector import Workflow
 from sidecar.delivery import registry
-from sidecar.errors import ConfigurationError, Problem, TransientError
+from sidecar.errors import ConfigurationError, TransientError
 from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.kit.clock import SystemClock
@@ -50,7 +51,6 @@ from sidecar.memory import Change, Memories
 from sidecar.model_server import ModelServer
 from sidecar.pipeline.accounts import exchange_sums, relay_counters, relay_gauges, with_rows
 from sidecar.pipeline.batch import Batch
-from sidecar.pipeline.credentials import problems_of_secrets
 from sidecar.pipeline.destinations import Destinations
 from sidecar.pipeline.dispatch import Dispatch
 from sidecar.pipeline.intake import Count, Intake
@@ -116,7 +116,6 @@ class Engine:
         self._clock = SystemClock()
         self._turns = Turns()
         self._plan = Plan()
-        self._file_problems: tuple[Problem, ...] = ()
         key = load_key(settings.data)
         self._memories = Memories(key)
         self._database = Database(sqlite_url(settings.data), settings.data_limit, self._turns.offer)
@@ -149,6 +148,7 @@ class Engine:
             check_after_queue=functools.partial(check_after_queue, operators=self._operators),
             taken_models=frozenset(server.id for server in settings.models),
         )
+        self._policies = LivePolicies(settings.policies, self._catalog, self._jobs, events)
         self.admin = ""
 
     def _check_workflow(self, workflow: Workflow) -> None:
@@ -182,6 +182,7 @@ class Engine:
             parts.push_async_callback(self._tasks.stop)
             self._dispatching = self._tasks.start(self._dispatch.run(), "dispatch")
             self._taking_in = self._tasks.start(self._intake.run(), "intake")
+            self._tasks.start(self._policies.follow(), "policies")
             parts.push_async_callback(self._receiver.stop)
             await self._receiver.start(listening, self._plan.index)
             parts.push_async_callback(self._rows.close)
@@ -195,22 +196,17 @@ class Engine:
     async def _open_policies(self) -> None:
         """Read the folder, make the first plan, and give back to the queue what an engine before us left."""
         await self._relations.open()
-        problems = await self._catalog.load_files(self._settings.policies)
-        missing = await asyncio.to_thread(problems_of_secrets, self._catalog.models)
-        if missing:
-            self._events.policy_broken(ConfigurationError(missing))
-        self._file_problems = (*problems, *missing)
+        await self._policies.load()
         self._catalog.on_change = self._recorder.on_change = self._relations.on_change = self._make_plan
         self._recorder.collectors = lambda: self._catalog.snapshot.collectors
-        known = {collector.key for collector in self._catalog.snapshot.collectors}
-        self._memories.load(await self._jobs.remembered(known))
+        self._memories.load(await self._jobs.remembered(self._policies.collectors))
         self._make_plan()
         with contextlib.suppress(TransientError):  # said where it failed; the leases then run out by themselves
             await self._jobs.void_leases()
             await self._drop_of_the_deleted()
 
     async def _drop_of_the_deleted(self) -> None:
-        known = {collector.key for collector in self._catalog.snapshot.collectors}
+        known = self._policies.collectors
         for collector, sums in (await read_ledger(self._database)).collectors.items():
             if collector not in known and (sums.pending or sums.dead):
                 await self._jobs.drop_pending(collector)
@@ -222,9 +218,9 @@ class Engine:
         self._models.replace(servers)
         models = {server.id for server in servers}
         plan = make_plan(snapshot.collectors, snapshot.workflows, models, self._operators)
-        self._plan = with_want(plan, self._recorder.want)
+        said, self._plan = self._plan.problems, with_want(plan, self._recorder.want)
         self._memories.keep_only(self._plan.known)
-        if self._plan.problems:
+        if self._plan.problems and self._plan.problems != said:
             self._events.policy_broken(ConfigurationError(self._plan.problems))
         self._receiver.publish(self._plan.index)
 
@@ -306,7 +302,7 @@ class Engine:
 
     async def readiness(self) -> Mapping[str, str]:
         """What is wrong with each part; blank where nothing is."""
-        problems = (*self._file_problems, *self._plan.problems)
+        problems = (*self._policies.problems, *self._plan.problems)
         return {
             "relay": "" if self._receiver.relays else "no relay is connected",
             "rows": self._rows.problem,
@@ -325,6 +321,7 @@ class Engine:
             "sidecar_engine_up": 1.0,
             "sidecar_queue_bytes": float(self._queue.size_bytes),
             "sidecar_queue_exchanges": float(len(self._queue)),
+            "sidecar_policy_files_broken": float(self._policies.broken_files),
             "sidecar_rows_waiting_to_join": float(self._ingest.waiting),
             **relay_gauges(counts),
         }

@@ -74,6 +74,8 @@ class Catalog:
         self.on_change = on_change
         """Called after each change, with the new snapshot in place."""
         self.snapshot = Snapshot()
+        self._known: set[tuple[Problem, int | None]] = set()
+        """The files' problems that were logged, each with its file's checksum."""
         self.models: tuple[ModelServer, ...] = ()
         """The model servers of the files that were read last; a broken one's last good version stays."""
 
@@ -85,34 +87,48 @@ class Catalog:
     async def load_files(self, folder: Path) -> list[Problem]:
         """Let the files in `folder` replace all that files manage, in one transaction; give every problem found.
 
-        A file with a problem keeps the last good version of what it gave, here and in the database.
+        A file with a problem keeps the last good version of what it gave, here and in the database; so do all of a
+        folder that is not there. A problem is logged when it is new, or its file was written anew.
         """
         async with self._one_change:
             self.snapshot = await self._database.read(rows.read_snapshot)
+            had_any = bool(self.models) or any(map(_is_from_file, self._policies()))
             try:
-                loaded = await asyncio.to_thread(read_folder, folder)
+                loaded = await asyncio.to_thread(read_folder, folder, must_exist=had_any)
             except ConfigurationError as error:
-                self._events.policy_broken(error)
-                return list(error.problems)
+                return self._said(error.problems, {})
             loaded = loaded.without(models_taken(loaded, self._taken_models))
-            self.models = settle_models(loaded, self.models)
-            outcome = settle(loaded, self.snapshot, self._judges)
-            await self._take(outcome)
-        if outcome.problems:
-            self._events.policy_broken(ConfigurationError(outcome.problems))
-        return list(outcome.problems)
+            models, self.models = self.models, settle_models(loaded, self.models)
+            outcome = await asyncio.to_thread(settle, loaded, self.snapshot, self._judges)
+            if not await self._take(outcome) and models != self.models:
+                self.on_change()
+        return self._said(outcome.problems, loaded.texts)
 
-    async def _take(self, outcome: Outcome) -> None:
+    def _said(self, problems: Sequence[Problem], texts: Mapping[str, int]) -> list[Problem]:
+        known, self._known = self._known, {(problem, texts.get(problem.file)) for problem in problems}
+        news = [problem for problem in problems if (problem, texts.get(problem.file)) not in known]
+        if news:
+            self._events.policy_broken(ConfigurationError(news))
+        mended = {problem.file for problem, _ in known} - {problem.file for problem in problems}
+        self._events.policies_mended(tuple(sorted(mended)))
+        return list(problems)
+
+    def _policies(self) -> list[rows.Policy]:
+        return [*self.snapshot.collectors, *self.snapshot.workflows.values()]
+
+    async def _take(self, outcome: Outcome) -> bool:
+        """Have what `outcome` says of files; False if that is so already."""
         old = {key_of(each): each for each in self.snapshot.collectors}
         collectors = [self._dated(await self._sealed(each), old) for each in outcome.collectors]
         workflows = [self._dated(each, self.snapshot.workflows) for each in outcome.workflows]
-        there: list[rows.Policy] = [*self.snapshot.collectors, *self.snapshot.workflows.values()]
-        managed = list(filter(_is_from_file, there))
+        managed = list(filter(_is_from_file, self._policies()))
         policies: list[rows.Policy] = [*collectors, *workflows]
         changed = [each.id for each in policies if each not in managed]
-        if changed or len(policies) < len(managed):
-            await self._change(lambda connection: rows.replace_files(connection, policies))
-            self._events.policy_changed("read", "policy files", tuple(changed))
+        if not changed and len(policies) == len(managed):
+            return False
+        await self._change(lambda connection: rows.replace_files(connection, policies))
+        self._events.policy_changed("read", "policy files", tuple(changed))
+        return True
 
     # collectors
 

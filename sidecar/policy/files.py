@@ -7,6 +7,7 @@ Does I/O (reading files) and is blocking. Promises that a fault in one file hide
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ class Loaded:
     files: tuple[str, ...] = ()
     """Every policy file there, in order, also those with a problem."""
     lines: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    texts: Mapping[str, int] = field(default_factory=dict)
+    """A checksum of each file's text, where it could be read."""
 
     def line_of(self, file: str, field: str) -> int:
         """The line of `field` in `file`, or of the nearest field around it; 0 when the file was not read."""
@@ -65,18 +68,24 @@ class Loaded:
         )
 
 
-def read_folder(path: Path) -> Loaded:
-    """Read every `*.yaml` and `*.yml` in `path`; a folder that is not there holds nothing.
+def read_folder(path: Path, *, must_exist: bool = False) -> Loaded:
+    """Read every `*.yaml` and `*.yml` in `path`; a folder that is not there holds nothing, unless it must exist.
 
     Raises ConfigurationError when the folder cannot be listed.
     """
+    if must_exist and not path.is_dir():
+        message = "the folder is not there: what its files gave last stays. Empty it to take that away"
+        raise ConfigurationError(Problem(message, file=str(path)))
     policies: list[Policy] = []
     problems: list[Problem] = []
     lines: dict[str, Mapping[str, int]] = {}
+    texts: dict[str, int] = {}
     names = policy_files(path)
     for name in names:
         try:
-            found = _read_file(name, lines)
+            text = text_of(name)
+            texts[str(name)] = zlib.crc32(text.encode())
+            found = _read_file(str(name), text, lines)
         except ConfigurationError as error:
             problems += error.problems
         else:
@@ -87,6 +96,7 @@ def read_folder(path: Path) -> Loaded:
         tuple(each for each in policies if isinstance(each, ModelServer)),
         files=tuple(map(str, names)),
         lines=lines,
+        texts=texts,
     )
     problems = [loaded.locate(problem) for problem in problems]
     loaded = dataclasses.replace(loaded, problems=tuple(problems))
@@ -105,9 +115,8 @@ def policy_files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _read_file(path: Path, lines: dict[str, Mapping[str, int]]) -> Policy:
-    file = str(path)
-    document, lines[file] = read_marked(text_of(path), file)
+def _read_file(file: str, text: str, lines: dict[str, Mapping[str, int]]) -> Policy:
+    document, lines[file] = read_marked(text, file)
     if document is None:
         message = "the file is empty: write one `collector:`, one `workflow:` or one `model:`"
         raise ConfigurationError(Problem(message, file=file, line=1))
