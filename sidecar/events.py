@@ -121,6 +121,10 @@ class Events:
             exchanges_lost=lost, starts_again_in_seconds=round(back_off_seconds, 2),
         )  # fmt: skip
 
+    def worker_hung(self, relay: int) -> None:
+        """It goes on with nothing, its clients' calls among it: it is killed, and replaced as one that died."""
+        self._log.error("relay worker hangs, it is killed", relay=relay)
+
     def worker_not_started(self, relay: int, error: OSError, back_off_seconds: float) -> None:
         self._log.error(
             "relay worker could not be started, the others serve its clients", relay=relay, error=str(error),

@@ -149,6 +149,10 @@ class ChildProcess:
         await self._gone.wait()
         return False
 
+    def end(self) -> None:
+        """SIGKILL the child that runs now; the next one is started as after any death."""
+        self._signal(signal.SIGKILL)
+
     def kill(self) -> None:
         """End the child at once."""
         self._stopping.set()

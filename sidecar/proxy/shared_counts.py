@@ -24,7 +24,8 @@ _NAMES = (*Counts().as_dict(), _UNNAMED)
 _AT = {name: index for index, name in enumerate(_NAMES)}
 _SEEN, _UNWANTED, _TAKEN = _AT["seen"], _AT["unwanted"], _AT["taken"]
 _NOW = ("open", "connections_open")
-_SIZE_BYTES = 8 * len(_NAMES)
+_PULSE = len(_NAMES)
+_SIZE_BYTES = 8 * (len(_NAMES) + 1)
 
 
 def new_page() -> int:
@@ -87,6 +88,7 @@ class SharedCounts(Counts):
         for name, count in self.as_dict().items():
             if name in _AT and not name.startswith("lost."):
                 self._cells[_AT[name]] = count
+        self._cells[_PULSE] += 1
 
 
 def read(cells: memoryview) -> dict[str, int]:
@@ -102,9 +104,14 @@ def take(cells: memoryview) -> dict[str, int]:
     """What the relay that wrote `cells` and is gone had counted; what was open is lost. Afterwards they are 0."""
     values = read(cells)
     values[RELAY_DIED] = values["open"]
-    for name in _NAMES:
-        cells[_AT[name]] = 0
+    for cell in range(len(cells)):
+        cells[cell] = 0
     return {**values, **dict.fromkeys(_NOW, 0)}
+
+
+def pulse(cells: memoryview) -> int:
+    """How often the relay that writes `cells` has published: one that lives goes on doing so. 0 before the first."""
+    return cells[_PULSE]
 
 
 def add(total: dict[str, int], more: Mapping[str, int]) -> None:

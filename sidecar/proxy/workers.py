@@ -1,9 +1,9 @@
 """The further relays beside the first one: each a child process with its own listening sockets, link and counts.
 
 Owns those processes, and for each what outlives it: the sockets, which the first relay accepts from while their own
-relay is gone, and the counts, which are read from memory that both share. Promises that a relay that dies is replaced,
-that nobody who waits to be accepted by it is turned away, and that nothing it had counted leaves the sums. The clients
-that it served are cut off with it, which nothing can mend.
+relay is gone, and the counts, which are read from memory that both share. Promises that a relay that dies or hangs is
+replaced, that nobody who waits to be accepted by it is turned away, and that nothing it had counted leaves the sums.
+The clients that it served are cut off with it, which nothing can mend.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from sidecar.events import Events
 from sidecar.kit.tasks import Tasks
@@ -22,6 +22,9 @@ from sidecar.proxy.binding import Places, Sockets
 from sidecar.proxy.child import ChildProcess, Told
 from sidecar.proxy.counts import Counts
 from sidecar.proxy.server import RelayServer
+
+LOOK_SECONDS = 10.0
+"""How often the first relay looks whether the others go on: one that did nothing from one look to the next is hung."""
 
 
 class Inheritance(NamedTuple):
@@ -67,6 +70,8 @@ class Worker:
         self._cells = self._held.enter_context(shared_counts.opened(page))
         self._gone: dict[str, int] = {}
         self._lost = 0
+        self._last_pulse = 0
+        self._is_stopping = False
         self.deaths = 0
         self.has_listened = False
         inherited = Inheritance(number, tuple(each.fileno() for each in sockets), page, surroundings.engine)
@@ -88,10 +93,19 @@ class Worker:
 
     def ask_to_stop(self, number: signal.Signals) -> None:
         """Ask it to drain and end. From here on it alone has its sockets, so that clients are refused once it does."""
+        self._is_stopping = True
         self.process.ask_to_stop(number)
         if not self._is_stood_in_for:
             for each in self._sockets:
                 each.close()
+
+    def look(self) -> None:
+        """End a relay that has not gone on since the last look; one that stops, or has not yet begun, is left alone."""
+        seen, self._last_pulse = self._last_pulse, shared_counts.pulse(self._cells)
+        if seen and seen == self._last_pulse and not self._is_stopping:
+            self._last_pulse = 0
+            self._events.worker_hung(self._number)
+            self.process.end()
 
     async def stop(self, seconds: float) -> None:
         """Wait for its end, and end it after `seconds`."""
@@ -148,6 +162,18 @@ class Workers:
     def start(self, tasks: Tasks) -> None:
         for worker in self._all:
             tasks.start(worker.process.run(), "relay worker")
+        if self._all:
+            tasks.start(self._keep_looking(), "look at the relay workers")
+
+    async def _keep_looking(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look()
+
+    def look(self) -> None:
+        """End every relay that has not gone on since the last look: it is replaced as one that died."""
+        for worker in self._all:
+            worker.look()
 
     def counts_with(self, own: Counts) -> dict[str, int]:
         """The sum of all relays since this process started, the first one's being `own`; `relays` is how many run."""

@@ -40,6 +40,7 @@ with opened(counts) as cells:
     shared = SharedCounts(cells)
     shared.seen += 5
     shared.taken += 3
+    shared.publish()
     if not os.path.exists(os.path.join(folder, "unready")):
         listening.listen()
         print("ready", "now", flush=True)
@@ -100,7 +101,7 @@ async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
             yield Crew(workers, first, ready, places.address, tmp_path)
             workers.kill()
             await workers.stop(10)
-            await tasks.drained()
+            await tasks.stop()
             workers.close()
 
 
@@ -130,6 +131,21 @@ async def test_the_first_relay_serves_who_comes_to_one_that_is_gone(crew: Crew) 
     async with asyncio.timeout(10):
         while listener is not None and len(listener._sites) > 1:  # noqa: ASYNC110 - as soon as it was told
             await asyncio.sleep(0)
+
+
+async def test_a_relay_that_does_not_go_on_is_replaced_and_counted(crew: Crew) -> None:
+    await crew.is_ready()
+    hung = crew.pid
+    crew.workers.look()
+    assert crew.pid == hung
+    crew.workers.look()
+    await crew.is_ready()
+    counts = await crew.until(relays=2, deaths=1)
+    assert crew.pid != hung
+    assert "relay worker hangs" in crew.log
+    assert counts["seen"] == 10
+    crew.workers.look()
+    assert crew.log.count("relay worker hangs") == 1  # its successor has only begun
 
 
 async def test_what_a_relay_that_died_had_counted_stays(crew: Crew) -> None:
