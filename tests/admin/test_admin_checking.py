@@ -59,5 +59,8 @@ async def test_every_fault_is_told_with_its_place(admin: Admin) -> None:
     assert {field for _, field, _ in places(said)} == {"id", "sample_exchanges", "redact[0].mask"}
     said = await check(admin, collector=COLLECTOR, workflows=[unknown])
     assert ("collector", "pre_queue_workflow_id", 0) in places(said)
-    for wrong in ({"workflows": [1]}, {"workflows": "x"}, {"texts": []}, {"other": 1}, {"collector": 1}):
+    refused: list[dict[str, object]] = [
+        {"workflows": [1]}, {"workflows": "x"}, {"texts": []}, {"other": 1}, {"collector": 1},
+    ]  # fmt: skip
+    for wrong in refused:
         assert (await admin.ask("POST", "/v1/check", wrong))[0] == 400, wrong
