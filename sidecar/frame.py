@@ -149,7 +149,7 @@ def decode_counts(text: str) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What one active collector could want; a blank field means any."""
+    """What one active collector, or a recording, could want; a blank field means any."""
 
     model: str
     version: str = ""
@@ -165,7 +165,7 @@ Rules = dict[str, dict[str | None, dict[str | None, float]]]
 class Index:
     """All that any active collector could want, compact: model → version → caller → the largest sampled fraction.
 
-    The blank version and the blank caller mean any. Under None stands the largest of all versions, or of all callers:
+    The blank model, version and caller mean any. Under None stands the largest of all versions, or of all callers:
     what counts while it is not known which. So looking up costs the same however many collectors there are.
     """
 
@@ -174,10 +174,16 @@ class Index:
     def fraction(self, model: str, version: str | None, caller: str | None) -> float:
         """The fraction of such exchanges that is wanted; 0 means surely not. None means not known yet."""
         versions = self.models.get(model)
-        if versions is None:
-            return 0.0
-        found = _of_caller(versions.get(version), caller)
-        return found if version is None else max(found, _of_caller(versions.get(""), caller))
+        found = 0.0 if versions is None else _of_version(versions, version, caller)
+        versions = self.models.get("")
+        return found if versions is None else max(found, _of_version(versions, version, caller))
+
+
+def _of_version(
+    versions: Mapping[str | None, Mapping[str | None, float]], version: str | None, caller: str | None
+) -> float:
+    found = _of_caller(versions.get(version), caller)
+    return found if version is None else max(found, _of_caller(versions.get(""), caller))
 
 
 def _of_caller(callers: Mapping[str | None, float] | None, caller: str | None) -> float:

@@ -37,7 +37,7 @@ DEFAULT_EXCHANGES = 1000
 LONGEST_SECONDS = 10.0
 """How long a back-test may take; what it has seen until then is answered."""
 TURN_SECONDS = 0.005
-_USUAL = Wish("")
+_USUAL = Wish()
 RECENT = "recent"
 """The source that is the recording."""
 
@@ -124,8 +124,6 @@ async def start(request: web.Request) -> web.Response:
     names = ("model", "version", "caller", "sample_exchanges", "count", "size_bytes", "seconds", "redact")
     body = await read_json(request, names)
     texts = {name: _text(body, name) for name in ("model", "version", "caller")}
-    if not texts["model"]:
-        raise invalid("model", "is missing: say whose calls are to be recorded")
     recorder = request.app[PARTS].recorder
     wish = Wish(
         **texts,

@@ -1,9 +1,9 @@
-"""A recording: the newest exchanges of one model, kept in memory while somebody asks for it, and given out redacted.
+"""A recording: the newest exchanges, of one model or of all, in memory while somebody asks for it, given out redacted.
 
 Owns what is kept, bounded in number, bytes and time. While no recording runs nothing is copied for it and nothing is
 paid. One that runs adds what it wants to the relays' index; an exchange that no collector wants is then copied, looked
 at here, and *unwanted* to the ledger as ever. What is given out has passed the rules of the recording and those of
-every collector of its model; what a rule cannot read is left out and counted. Headers that are not on the allow-list
+every collector of their model; what a rule cannot read is left out and counted. Headers that are not on the allow-list
 were gone before.
 """
 
@@ -36,9 +36,9 @@ MOST_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be recorded; a blank version or caller means any."""
+    """What is to be recorded; a blank model, version or caller means any."""
 
-    model: str
+    model: str = ""
     version: str = ""
     caller: str = ""
     sample_exchanges: float = 1.0
@@ -81,7 +81,8 @@ class Recorder:
     def start(self, wish: Wish) -> None:
         """Raises ConflictError while another one runs or has not been let go."""
         if self._wish is not None:
-            raise ConflictError(f"a recording of {self._wish.model!r} is there already: DELETE /v1/record lets it go")
+            what = repr(self._wish.model) if self._wish.model else "all models"
+            raise ConflictError(f"a recording of {what} is there already: DELETE /v1/record lets it go")
         self._wish, self._is_running, self._seen = wish, True, 0
         self._timer = asyncio.get_running_loop().call_later(wish.seconds, self._end)
         self.on_change()
@@ -126,19 +127,28 @@ class Recorder:
         wish = self._wish
         if wish is None:
             return
-        rules = dict.fromkeys(wish.redact)
-        for collector in self.collectors():
-            if collector.source.model_id == wish.model:
-                rules.update(dict.fromkeys(collector.redact))
-        redaction = Redaction(tuple(rules)) if rules else None
+        collectors, redactions = tuple(self.collectors()), dict[str, Redaction | None]()
         for arrival in list(self._kept)[-newest if newest else 0 :]:
             recorded = recorded_of(arrival, decode_arrival(arrival), wish.sample_exchanges)
+            model = recorded.call.model
+            if model not in redactions:
+                redactions[model] = _redaction(wish, collectors, model)
+            redaction = redactions[model]
             yield recorded if redaction is None else redacted(recorded, redaction)
+
+
+def _redaction(wish: Wish, collectors: Iterable[Collector], model: str) -> Redaction | None:
+    """What holds for an exchange of `model`: the rules of the recording, and those of every collector of that model."""
+    rules = dict.fromkeys(wish.redact)
+    for collector in collectors:
+        if collector.source.model_id == model:
+            rules.update(dict.fromkeys(collector.redact))
+    return Redaction(tuple(rules)) if rules else None
 
 
 def _is_wanted(wish: Wish, arrival: Arrival, call: Call) -> bool:
     return (
-        call.model == wish.model
+        wish.model in ("", call.model)
         and wish.version in ("", call.version)
         and wish.caller in ("", arrival.asked.caller)
         and fraction_of_id(arrival.id) < wish.sample_exchanges

@@ -23,7 +23,7 @@ def add_backtest(command: argparse.ArgumentParser) -> None:
 def add_record(command: argparse.ArgumentParser) -> None:
     """The options of `sidecar record`."""
     command.add_argument("--to", required=True, metavar="FILE", help="where the exchanges go, a line of JSON each")
-    command.add_argument("--model", required=True, metavar="NAME", help="the model whose calls are recorded")
+    command.add_argument("--model", default="", metavar="NAME", help="one model's calls only; otherwise all of them")
     command.add_argument("--version-of-model", dest="version", default="", metavar="NAME", help="one version only")
     command.add_argument("--caller", default="", metavar="NAME", help="one caller only")
     command.add_argument("--count", type=positive, default=1000, metavar="N", help="how many exchanges [1000]")

@@ -156,7 +156,8 @@ class Intake:
     def _consider(self, plan: Plan, captured: Captured, record: Record) -> None:
         """Add the exchange to `record`, or see to it that its receipt comes from elsewhere."""
         arrival = captured.arrival
-        if arrival.asked.route.model not in plan.index.models:
+        models = plan.index.models
+        if arrival.asked.route.model not in models and "" not in models:
             captured.connection.acknowledge(UNWANTED)
             return
         call = self._decode(captured)

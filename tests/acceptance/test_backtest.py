@@ -84,11 +84,12 @@ async def post(product: Product, path: str, content: Any, method: str = "POST") 
 
 async def record(product: Product, model: str, target: Path, calls: int = CALLS, *options: str) -> list[Recorded]:
     """What `sidecar record` writes of traffic that begins once it records."""
-    arguments = ["record", "--model", model, "--to", str(target), "--count", str(calls), *options]
+    named = ["--model", model] if model else []
+    arguments = ["record", *named, "--to", str(target), "--count", str(calls), *options]
     admin = urlsplit(product.admin).netloc
     command = asyncio.create_task(asyncio.to_thread(main, [*arguments, "--admin", admin]))
     await product.eventually("/v1/record", lambda status: not status["recording"])
-    await send(product, model, calls)
+    await send(product, model or "unnamed", calls)
     assert await command == 0
     found = list(read_records([target]))
     recorded = [each for each in found if isinstance(each, Recorded)]
@@ -135,9 +136,11 @@ async def test_what_nobody_collects_is_copied_only_while_it_is_recorded_and_stay
     recorded = await record(product, "strangers", product.home / "calls.jsonl", 20, "--sample", "1")
     assert len(recorded) == 20
     await send(product, "strangers", 5)
+    recorded = await record(product, "", product.home / "all.jsonl", 7)
+    assert {each.call.model for each in recorded} == {"unnamed"}
     ledger = await product.settled()
     assert_sums_hold(ledger)
-    assert (ledger["exchanges"]["unwanted"], ledger["exchanges"]["taken"]) == (30, 0)
+    assert (ledger["exchanges"]["unwanted"], ledger["exchanges"]["taken"]) == (37, 0)
     assert await product.get("/v1/record") == {"recording": False}
 
 
@@ -204,7 +207,7 @@ async def test_what_is_given_out_has_passed_every_rule_and_ends_with_its_time(pr
     assert "zed" not in text
 
     bad_rule = {"model": "m", "redact": [{"mask": "("}]}
-    refused: list[dict[str, Any]] = [{}, {"model": "m", "count": 0}, {"model": "m", "seconds": "9"}, bad_rule]
+    refused: list[dict[str, Any]] = [{"model": 7}, {"model": "m", "count": 0}, {"model": "m", "seconds": "9"}, bad_rule]
     for wrong in refused:
         assert (await post(product, "/v1/record", wrong))[0] == 400, wrong
     status, said = await post(product, "/v1/record", {"model": "digits", "seconds": 0.01})

@@ -94,6 +94,24 @@ async def test_the_relays_are_told_what_it_wants_until_it_ends(recorder: Recorde
     assert wanting.index.fraction("digits", None, "bob") == 1.0
 
 
+async def test_without_a_model_all_are_kept_each_by_the_rules_of_its_own_collectors(recorder: Recorder) -> None:
+    known = [collector("one", "digits", redact=(RedactRule(detect=("email",)),))]
+    known.append(collector("other", "m", redact=(RedactRule(mask="zed"),)))
+    recorder.collectors = lambda: known
+    recorder.start(Wish(caller="alice", count=3))
+    assert recorder.want == Want("", "", "alice", 1.0)
+    with pytest.raises(ConflictError, match="a recording of all models is there already"):
+        recorder.start(Wish("m"))
+    see(recorder, *(arrival(model=model) for model in ("gone", "digits", "m", "third")), arrival("bob"))
+    assert [each and (each.call.model, each.call.inputs[0].text) for each in recorder.exchanges()] == [
+        ("digits", Text("[email]")),
+        ("m", Text("[redacted]@example.com")),
+        ("third", Text("zed@example.com")),
+    ]
+    wanting = with_want(plan([collector()]), recorder.want).index
+    assert (wanting.fraction("third", None, "alice"), wanting.fraction("third", None, "bob")) == (1.0, 0.0)
+
+
 async def test_the_rules_of_every_collector_of_its_model_hold_for_what_is_given_out(recorder: Recorder) -> None:
     rule = RedactRule(detect=("email",))
     known: list[Collector] = [collector("other", "m", redact=(rule,))]
