@@ -99,6 +99,24 @@ def ids_in(body: Json, message: str = "must be a list of at least one id") -> li
     return ids
 
 
+def ids_or_all(body: Json) -> list[str] | None:
+    """The ids to delete; None for all."""
+    delete_all = body.get("delete_all")
+    if delete_all is not None and not isinstance(delete_all, bool):
+        raise invalid("delete_all", "must be true or false")
+    if delete_all and body.get("ids"):
+        raise invalid("delete_all", "must not stand beside ids: nothing was deleted")
+    if delete_all:
+        return None
+    return ids_in(body, "must be a list of at least one id, or write delete_all: true")
+
+
+def refuse_other_action(body: Json) -> None:
+    """A PATCH replaces what it supplies, and does nothing else."""
+    if body.get("action") not in (None, "", "overwrite"):
+        raise invalid("action", "must be overwrite, or missing")
+
+
 def owner_of(request: web.Request, body: Json | None = None) -> Owner:
     """Whose app: by the path, else by `user_app_id` in the body, else in the query, else the embedded one.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin.asking import ids_in, invalid, objects, owner_of, page_of, read_json
+from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json, refuse_other_action
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
 from sidecar.collector import Collector
@@ -25,8 +25,7 @@ async def post(request: web.Request) -> web.Response:
 
 async def patch(request: web.Request) -> web.Response:
     body = await read_json(request, ("collectors", "action"))
-    if body.get("action") not in (None, "", "overwrite"):
-        raise invalid("action", "must be overwrite, or missing")
+    refuse_other_action(body)
     changed = await request.app[PARTS].catalog.patch_collectors(objects(body, "collectors"), *owner_of(request, body))
     return answer(collectors=[show(each) for each in changed])
 
@@ -51,18 +50,6 @@ async def delete(request: web.Request) -> web.Response:
     """Delete collectors: what is pending for them goes too, their counts stay."""
     body = await read_json(request, ("ids", "delete_all"))
     parts = request.app[PARTS]
-    for collector in await parts.catalog.delete_collectors(_ids_of(body), *owner_of(request, body)):
+    for collector in await parts.catalog.delete_collectors(ids_or_all(body), *owner_of(request, body)):
         await parts.jobs.drop_pending(collector.key)
     return answer()
-
-
-def _ids_of(body: Json) -> list[str] | None:
-    """The ids to delete; None for all."""
-    delete_all = body.get("delete_all")
-    if delete_all is not None and not isinstance(delete_all, bool):
-        raise invalid("delete_all", "must be true or false")
-    if delete_all and body.get("ids"):
-        raise invalid("delete_all", "must not stand beside ids: nothing was deleted")
-    if delete_all:
-        return None
-    return ids_in(body, "must be a list of at least one id, or write delete_all: true")

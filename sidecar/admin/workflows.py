@@ -1,10 +1,11 @@
-"""Making and reading workflows. None is changed or deleted here: a collector may be running it."""
+"""The workflow calls, in the contract's manner. One that a collector names is changed only to what can run, and never
+deleted."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin.asking import objects, owner_of, page_of, read_json
+from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json, refuse_other_action
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
 from sidecar.collector import Workflow
@@ -24,6 +25,22 @@ async def post(request: web.Request) -> web.Response:
     body = await read_json(request, ("workflows",))
     made = await request.app[PARTS].catalog.add_workflows(objects(body, "workflows"), *owner_of(request, body))
     return answer(workflows=[show(each) for each in made])
+
+
+async def patch(request: web.Request) -> web.Response:
+    body = await read_json(request, ("workflows", "action"))
+    refuse_other_action(body)
+    changed = await request.app[PARTS].catalog.patch_workflows(objects(body, "workflows"), *owner_of(request, body))
+    return answer(workflows=[show(each) for each in changed])
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete one by the path, or several by the body."""
+    body = await read_json(request, ("ids", "delete_all"))
+    name = request.match_info.get("id")
+    ids = ids_or_all(body) if name is None else [name]
+    await request.app[PARTS].catalog.delete_workflows(ids, *owner_of(request, body))
+    return answer()
 
 
 async def list_all(request: web.Request) -> web.Response:

@@ -15,12 +15,20 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, ManagedBy, Workflow
+from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, Workflow
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit.clock import Clock, rfc3339
 from sidecar.model_server import ModelServer
 from sidecar.policy import rows
+from sidecar.policy.changes import (
+    is_from_file,
+    patched_collector,
+    patched_workflow,
+    problems_of_new,
+    refuse_managed,
+    refuse_used,
+)
 from sidecar.policy.checks import (
     Judges,
     Key,
@@ -29,13 +37,12 @@ from sidecar.policy.checks import (
     key_of,
     models_taken,
     problems_of_collector,
-    problems_of_workflow,
     settle,
     settle_models,
 )
-from sidecar.policy.files import read_folder
+from sidecar.policy.files import Loaded, read_folder
 from sidecar.policy.several import Wires, find, find_all, read_all, refuse_repeated
-from sidecar.policy.wire import patch_collector, read_collector
+from sidecar.policy.wire import read_collector
 from sidecar.policy.workflow_wire import read_workflow
 from sidecar.store.database import Database
 
@@ -92,17 +99,27 @@ class Catalog:
         """
         async with self._one_change:
             self.snapshot = await self._database.read(rows.read_snapshot)
-            had_any = bool(self.models) or any(map(_is_from_file, self._policies()))
+            had_any = bool(self.models) or any(map(is_from_file, self._policies()))
             try:
                 loaded = await asyncio.to_thread(read_folder, folder, must_exist=had_any)
             except ConfigurationError as error:
                 return self._said(error.problems, {})
             loaded = loaded.without(models_taken(loaded, self._taken_models))
-            models, self.models = self.models, settle_models(loaded, self.models)
-            outcome = await asyncio.to_thread(settle, loaded, self.snapshot, self._judges)
-            if not await self._take(outcome) and models != self.models:
-                self.on_change()
+            outcome = await self._settle(loaded)
         return self._said(outcome.problems, loaded.texts)
+
+    async def _settle(self, loaded: Loaded) -> Outcome:
+        """Have what `loaded` says. Where that fails, everything is as it was."""
+        models, self.models = self.models, settle_models(loaded, self.models)
+        try:
+            outcome = await asyncio.to_thread(settle, loaded, self.snapshot, self._judges)
+            is_taken = await self._take(outcome)
+        except BaseException:
+            self.models = models
+            raise
+        if not is_taken and models != self.models:
+            self.on_change()
+        return outcome
 
     def _said(self, problems: Sequence[Problem], texts: Mapping[str, int]) -> list[Problem]:
         known, self._known = self._known, {(problem, texts.get(problem.file)) for problem in problems}
@@ -121,7 +138,7 @@ class Catalog:
         old = {key_of(each): each for each in self.snapshot.collectors}
         collectors = [self._dated(await self._sealed(each), old) for each in outcome.collectors]
         workflows = [self._dated(each, self.snapshot.workflows) for each in outcome.workflows]
-        managed = list(filter(_is_from_file, self._policies()))
+        managed = list(filter(is_from_file, self._policies()))
         policies: list[rows.Policy] = [*collectors, *workflows]
         changed = [each.id for each in policies if each not in managed]
         if not changed and len(policies) == len(managed):
@@ -159,7 +176,8 @@ class Catalog:
     ) -> tuple[Collector, ...]:
         """Replace the supplied fields, all or none. Raises ConfigurationError or NotFoundError."""
         async with self._one_change:
-            changed = read_all(wires, "collectors", lambda wire, where: self._patched(wire, user_id, app_id, where))
+            own = self.list_collectors(user_id, app_id)
+            changed = read_all(wires, "collectors", lambda wire, where: patched_collector(own, wire, where))
             refuse_repeated(changed, set(), "collectors")
             return await self._put_collectors(changed, "changed", rows.replace)
 
@@ -170,22 +188,10 @@ class Catalog:
         async with self._one_change:
             own = self.list_collectors(user_id, app_id)
             gone = own if ids is None else find_all(own, "collector", ids)
-            problems = [problem for each in gone for problem in _managed_by_file(each, f"collector {each.id}")]
-            if problems:
-                raise ConfigurationError(problems)
+            refuse_managed(gone, "collector")
             await self._change(lambda connection: rows.remove(connection, gone))
             self._events.policy_changed("deleted", "collector", tuple(each.key for each in gone))
             return gone
-
-    def _patched(self, wire: object, user_id: str, app_id: str, where: str) -> Collector:
-        name = wire.get("id") if isinstance(wire, Mapping) else None
-        if not isinstance(name, str) or not name:
-            raise ConfigurationError(Problem("is missing: it says which collector to change", field=f"{where}.id"))
-        old = find(self.list_collectors(user_id, app_id), "collector", name, f"{where}.id")
-        problems = _managed_by_file(old, where)
-        if problems:
-            raise ConfigurationError(problems)
-        return patch_collector(old, wire, where=where)
 
     async def _put_collectors(
         self, collectors: Sequence[Collector], action: str, put: Callable[..., None]
@@ -224,16 +230,43 @@ class Catalog:
                 lambda wire, where: read_workflow(wire, user_id, app_id, where=where, created_at=now),
             )
             refuse_repeated(new, self.snapshot.workflows.keys(), "workflows")
-            problems = [
-                problem
-                for index, each in enumerate(new)
-                for problem in problems_of_workflow(each, self._judges, f"workflows[{index}]")
-            ]
-            if problems:
-                raise ConfigurationError(problems)
-            await self._change(lambda connection: rows.insert(connection, new))
-            self._events.policy_changed("added", "workflow", tuple(each.id for each in new))
-            return tuple(new)
+            return await self._put_workflows(new, "added", rows.insert)
+
+    async def patch_workflows(
+        self, wires: Wires, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+    ) -> tuple[Workflow, ...]:
+        """Replace the supplied fields, all or none, if every collector that names one can go on.
+
+        Raises ConfigurationError or NotFoundError.
+        """
+        async with self._one_change:
+            own = self.list_workflows(user_id, app_id)
+            changed = read_all(wires, "workflows", lambda wire, where: patched_workflow(own, wire, where))
+            refuse_repeated(changed, set(), "workflows")
+            return await self._put_workflows(changed, "changed", rows.replace)
+
+    async def delete_workflows(
+        self, ids: Sequence[str] | None, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+    ) -> tuple[Workflow, ...]:
+        """Delete these workflows, or all of an app (None), all or none, if no collector names one."""
+        async with self._one_change:
+            own = self.list_workflows(user_id, app_id)
+            gone = own if ids is None else find_all(own, "workflow", ids)
+            refuse_managed(gone, "workflow")
+            refuse_used(gone, self.snapshot.collectors)
+            await self._change(lambda connection: rows.remove(connection, gone))
+            self._events.policy_changed("deleted", "workflow", tuple(each.id for each in gone))
+            return gone
+
+    async def _put_workflows(
+        self, workflows: Sequence[Workflow], action: str, put: Callable[..., None]
+    ) -> tuple[Workflow, ...]:
+        problems = problems_of_new(workflows, self.snapshot.workflows, self.snapshot.collectors, self._judges)
+        if problems:
+            raise ConfigurationError(problems)
+        await self._change(lambda connection: put(connection, workflows))
+        self._events.policy_changed(action, "workflow", tuple(each.id for each in workflows))
+        return tuple(workflows)
 
     # what they share
 
@@ -256,13 +289,3 @@ class Catalog:
     def _dated(self, policy: PolicyT, old: Mapping[Key, PolicyT]) -> PolicyT:
         known = old.get(key_of(policy))
         return dataclasses.replace(policy, created_at=known.created_at if known else rfc3339(self._clock.now()))
-
-
-def _is_from_file(policy: Collector | Workflow) -> bool:
-    return policy.managed_by is ManagedBy.FILE
-
-
-def _managed_by_file(collector: Collector, where: str) -> list[Problem]:
-    if not _is_from_file(collector):
-        return []
-    return [Problem(f"managed_by: file: change {collector.origin} instead", field=where)]

@@ -48,6 +48,17 @@ def read_workflow(
     )
 
 
+def patch_workflow(old: Workflow, supplied: object, *, where: str = "workflow") -> Workflow:
+    """`old` with only the supplied fields replaced, its nodes as a whole. Raises ConfigurationError."""
+    shape = read_shape(WorkflowShape, supplied, where, old.origin)
+    kept = write_workflow(old) | {name: value for name in shape.model_fields_set if (value := getattr(shape, name))}
+    if "nodes" in shape.model_fields_set:
+        kept["nodes"] = [] if shape.nodes is None else [node.model_dump(exclude_unset=True) for node in shape.nodes]
+    if "description" in shape.model_fields_set:
+        kept["description"] = shape.description or ""
+    return read_workflow(kept, old.user_id, old.app_id, where=where, created_at=old.created_at)
+
+
 def write_workflow(workflow: Workflow) -> Json:
     """`workflow` in the contract's shape, plus `managed_by` and `origin`; blank fields are left out."""
     wire = {
