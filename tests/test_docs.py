@@ -15,7 +15,7 @@ import yaml
 from sidecar import settings
 from sidecar.admin.routes import APP, ROUTES
 from sidecar.cli import main, options
-from sidecar.delivery.registry import check_options
+from sidecar.delivery.registry import DESTINATIONS, check_options
 from sidecar.pipeline.models import check_workflow
 from sidecar.policy.model_wire import read_model
 from sidecar.policy.wire import read_collector
@@ -108,6 +108,11 @@ def test_every_dependency_says_why_it_is_there() -> None:
 def test_every_operator_is_explained() -> None:
     for name in OPERATORS:
         assert f"`{name}`" in README or name == "concept-threshold", name
+
+
+def test_every_destination_is_explained() -> None:
+    for name in DESTINATIONS:
+        assert f"\n| `{name}` |" in README, name
 
 
 def test_every_decision_is_in_the_list() -> None:

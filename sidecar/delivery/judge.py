@@ -76,6 +76,17 @@ def judge(answer: Answer, ids: Sequence[str], now: float) -> Verdict:
     return Verdict([whole if one is None else _judge_one(one, after_seconds) for one in statuses])
 
 
+def judge_status(answer: Answer, count: int, now: float) -> Verdict:
+    """The same for `count` inputs where the HTTP status is all there is to go by, as with CloudEvents."""
+    if 200 <= answer.status < 300:
+        return Verdict([Delivered()] * count)
+    said = answer.body[:_DETAIL_CHARACTERS].decode(errors="replace").strip()
+    detail = f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}"
+    outcome = _judge_refusal(answer.status, 0, detail, read_retry_after(answer.retry_after, now))
+    is_about_the_batch = isinstance(outcome, Rejected) and answer.status in _ABOUT_THE_BATCH
+    return Verdict([outcome] * count, is_about_the_batch and count > 1)
+
+
 def read_retry_after(value: str, now: float) -> float | None:
     """Seconds from a Retry-After header, given as seconds or as an HTTP date; None when it says neither."""
     text = value.strip()
@@ -92,13 +103,18 @@ def _judge_whole(http_status: int, status: Mapping[str, Any], after_seconds: flo
         return Retry("no_verdict", "the answer is mixed and does not name this input", after_seconds)
     if code is not None and _is_decided_by(code):
         return _judge_code(code, detail, after_seconds)
-    if http_status >= 500 or http_status in TRANSIENT_STATUSES:
-        return Retry(_REASONS.get(http_status, f"http_{http_status}"), detail, _wait(http_status, after_seconds))
     if http_status >= 300:
-        return Rejected(_REASONS.get(code or 0) or _REASONS.get(http_status, f"http_{http_status}"), detail)
+        return _judge_refusal(http_status, code or 0, detail, after_seconds)
     if code is None:
         return Retry("unreadable_answer", f"HTTP {http_status} without a status code in JSON", after_seconds)
     return Retry(f"code_{code}", detail, after_seconds)
+
+
+def _judge_refusal(http_status: int, code: int, detail: str, after_seconds: float | None) -> Outcome:
+    reason = _REASONS.get(http_status, f"http_{http_status}")
+    if http_status >= 500 or http_status in TRANSIENT_STATUSES:
+        return Retry(reason, detail, _wait(http_status, after_seconds))
+    return Rejected(_REASONS.get(code, reason), detail)
 
 
 def _judge_one(status: Mapping[str, Any], after_seconds: float | None) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sidecar import collector
 from sidecar.delivery.clarifai import ClarifaiApp, ClarifaiOptions
+from sidecar.delivery.cloudevents_options import CloudEventsOptions
 from sidecar.delivery.destination import Destination
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
 from sidecar.delivery.posting import Sleep
@@ -43,6 +45,10 @@ class Kind(Generic[OptionsT]):
 
     options: type[OptionsT]
     open: Callable[[OptionsT, Parts, str], Destination]
+    needs: str = ""
+    """A package that does not come with the product: whatever imports it is imported by `open`."""
+    extra: str = ""
+    """The extra that brings `needs`."""
 
 
 def _open_app(options: EmbeddedOptions, parts: Parts, _key_id: str) -> Destination:
@@ -54,9 +60,16 @@ def _open_clarifai(options: ClarifaiOptions, parts: Parts, key_id: str) -> Desti
     return ClarifaiApp(chosen, parts.session, parts.secret_of, parts.clock, parts.sleep)
 
 
+def _open_cloudevents(options: CloudEventsOptions, parts: Parts, _key_id: str) -> Destination:
+    from sidecar.delivery.cloudevents import CloudEvents
+
+    return CloudEvents(options, parts.session, parts.secret_of, parts.clock, parts.sleep)
+
+
 DESTINATIONS: Mapping[str, Kind[Any]] = {
     "app": Kind(EmbeddedOptions, _open_app),
     "clarifai": Kind(ClarifaiOptions, _open_clarifai),
+    "cloudevents": Kind(CloudEventsOptions, _open_cloudevents, "cloudevents", "cloudevents"),
 }
 
 
@@ -66,7 +79,7 @@ def new_session() -> aiohttp.ClientSession:
 
 
 def check_options(destination: collector.Destination) -> None:
-    """Raise ConfigurationError naming every field at fault."""
+    """Raise ConfigurationError naming every field at fault, or the extra that is not installed."""
     _read(destination)
 
 
@@ -84,6 +97,9 @@ def _read(destination: collector.Destination) -> tuple[Kind[Any], BaseModel]:
     if kind is None:
         message = f"there is no kind {destination.kind!r}: write one of {', '.join(DESTINATIONS)}"
         raise ConfigurationError(Problem(message, field="destination"))
+    if kind.needs and importlib.util.find_spec(kind.needs) is None:
+        message = f"needs the extra `{kind.extra}`: pip install 'collector-sidecar[{kind.extra}]'"
+        raise ConfigurationError(Problem(message, field=f"destination.{destination.kind}"))
     try:
         return kind, kind.options.model_validate(dict(destination.options))
     except ValidationError as error:

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 
 from contract.app_end import AppEnd
 from contract.clarifai_end import ClarifaiEnd
+from contract.cloudevents_end import BatchedEnd, BinaryEnd, KServeEnd, StructuredEnd
 from contract.end import End
 
 ENDS: Mapping[str, type[End]] = {
     "app": AppEnd,
     "clarifai": ClarifaiEnd,
+    "cloudevents-binary": BinaryEnd,
+    "cloudevents-structured": StructuredEnd,
+    "cloudevents-batched": BatchedEnd,
+    "cloudevents-kserve": KServeEnd,
 }

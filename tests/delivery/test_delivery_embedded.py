@@ -14,7 +14,7 @@ from sidecar.delivery.clarifai import ClarifaiApp
 from sidecar.delivery.destination import Parcel
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
 from sidecar.delivery.outcome import Delivered, Retry
-from sidecar.delivery.registry import Parts, check_options, new_session, open_destination
+from sidecar.delivery.registry import DESTINATIONS, Parts, check_options, new_session, open_destination
 from sidecar.errors import ConfigurationError
 from sidecar.store.database import Database, sqlite_url
 from sidecar.store.inputs import get_input, list_inputs
@@ -90,7 +90,7 @@ def test_an_app_that_no_request_could_name_is_refused(name: str) -> None:
 
 
 def test_an_unknown_kind_names_the_known_ones() -> None:
-    assert problems("s3") == {"destination": "there is no kind 's3': write one of app, clarifai"}
+    assert problems("s3") == {"destination": f"there is no kind 's3': write one of {', '.join(DESTINATIONS)}"}
 
 
 async def test_the_collectors_key_is_used_when_the_options_name_none(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from support.operators import classified, said
 
 from sidecar.data import Concept, Data, Region
+from sidecar.delivery.registry import DESTINATIONS, check_options
 from sidecar.pipeline.operators import open_operators
 from sidecar.policy.checks import Judges, Outcome, Snapshot, settle
 from sidecar.policy.files import read_folder
@@ -19,6 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "policies"
 FOLDERS = {
     EXAMPLES: (),
     EXAMPLES / "second-model": ("second",),
+    EXAMPLES / "destinations": (),
     EXAMPLES / "language": (),
     EXAMPLES / "models": (),
     EXAMPLES / "near-duplicates": (),
@@ -30,7 +32,7 @@ def loaded(folder: Path) -> Outcome:
     operators, problems = open_operators(folder)
     found = read_folder(folder)
     models = {*FOLDERS[folder], *(model.id for model in found.models)}
-    judges = Judges(lambda each: compile_workflow(each, models, operators), lambda destination: None)
+    judges = Judges(lambda each: compile_workflow(each, models, operators), check_options)
     outcome = settle(found, Snapshot(), judges)
     assert [str(problem) for problem in (*outcome.problems, *problems)] == []
     assert len(outcome.collectors) + len(outcome.workflows) + len(found.models) == len(list(folder.glob("*.yaml")))
@@ -51,6 +53,11 @@ def test_every_folder_of_examples_is_known() -> None:
 def test_every_operator_is_shown_by_an_example() -> None:
     shown = {node.model.type_id for folder in FOLDERS for each in loaded(folder).workflows for node in each.nodes}
     assert shown >= OPERATORS.keys() - {"concept-threshold"}
+
+
+def test_every_destination_but_the_default_is_shown_by_an_example() -> None:
+    shown = {each.destination.kind for folder in FOLDERS for each in loaded(folder).collectors}
+    assert shown >= DESTINATIONS.keys() - {"app", "clarifai"}
 
 
 def test_an_example_says_what_it_shows() -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import ssl
+
 from aiohttp import web
 
 
 class Door:
     """Of a server that has been set up, on 127.0.0.1; the port is any free one."""
 
-    def __init__(self, runner: web.AppRunner) -> None:
+    def __init__(self, runner: web.AppRunner, tls: ssl.SSLContext | None = None) -> None:
         self._runner = runner
+        self._tls = tls
         self._port = 0
 
     @property
+    def is_open(self) -> bool:
+        return bool(self._runner.sites)
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     async def open(self) -> None:
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True, ssl_context=self._tls)
+        await site.start()
         self._port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
