@@ -22,6 +22,8 @@ from sidecar.kit.sizes import format_bytes, format_seconds, parse_bytes, parse_s
 from sidecar.model_server import ModelServer
 
 PREFIX = "SIDECAR_"
+ORIGINS = "_SIDECAR_ORIGINS"
+"""Ours alone: what a process tells its children about where settings came from."""
 MOST_WORKERS = 64
 
 
@@ -301,9 +303,21 @@ def _across_tls(settings: Settings) -> list[Problem]:
     return problems
 
 
+def origins(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Where each setting that is not its default came from: `option` or `environment`.
+
+    A child process is told by its parent, which hands on all that it was given as environment.
+    """
+    if ORIGINS in environment:
+        return dict(each.split("=", 1) for each in environment[ORIGINS].split(",") if "=" in each)
+    given = {row.name: "environment" for row in rows() if row.variable in environment}
+    return given | dict.fromkeys(options, "option")
+
+
 def to_environment(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a child process that reads the same settings."""
-    child = dict(environment)
+    """The environment of a child process that reads the same settings, and knows where each was given."""
+    child = {name: value for name, value in environment.items() if name != ORIGINS}
+    child[ORIGINS] = ",".join(f"{name}={where}" for name, where in origins(options, child).items())
     for row in rows():
         if row.name in options:
             child[row.variable] = options[row.name]

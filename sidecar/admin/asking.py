@@ -150,6 +150,14 @@ def _in_body(body: Json | None, name: str) -> str:
     return value
 
 
+def number_of(request: web.Request, name: str) -> int | None:
+    """The id that the query gives as `name`, None when it gives none."""
+    text = request.query.get(name, "")
+    if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise invalid(name, "must be an id: a whole number")
+    return int(text) if text else None
+
+
 def page_of(request: web.Request, default_size: int = DEFAULT_PER_PAGE) -> Page:
     """The page that the query asks for."""
     size = _positive(request, "per_page", default_size)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from sidecar.admin.asking import Owner, invalid, owner_of, read_json
 from sidecar.admin.envelope import plain
+from sidecar.admin.events import say_changed
 from sidecar.admin.parts import PARTS, Parts
 from sidecar.backtest.comparison import Comparison
 from sidecar.backtest.drafts import Draft
@@ -32,6 +33,7 @@ from sidecar.policy.wire import read_collector
 from sidecar.policy.workflow_wire import read_workflow
 from sidecar.records.exchanges import write_exchange
 from sidecar.records.recorded import Recorded
+from sidecar.store.audit import Change
 
 DEFAULT_EXCHANGES = 1000
 LONGEST_SECONDS = 10.0
@@ -134,7 +136,9 @@ async def start(request: web.Request) -> web.Response:
         redact=_rules(body),
     )
     recorder.start(wish)
-    return plain(recorder.status())
+    status = recorder.status()
+    await say_changed(request.app[PARTS], Change("recording.started", wish.model, after=status))
+    return plain(status)
 
 
 async def status(request: web.Request) -> web.Response:
@@ -143,7 +147,11 @@ async def status(request: web.Request) -> web.Response:
 
 async def stop(request: web.Request) -> web.Response:
     """End the recording and let go of what it has."""
-    request.app[PARTS].recorder.stop()
+    recorder = request.app[PARTS].recorder
+    before = recorder.status()
+    recorder.stop()
+    if "model" in before:
+        await say_changed(request.app[PARTS], Change("recording.stopped", before["model"], before=before))
     return plain({"recording": False})
 
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json, refuse_other_action
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
+from sidecar.admin.tags import required, tagged
 from sidecar.collector import Collector
 from sidecar.data import Json
 from sidecar.policy.wire import write_collector
@@ -26,30 +27,32 @@ async def post(request: web.Request) -> web.Response:
 async def patch(request: web.Request) -> web.Response:
     body = await read_json(request, ("collectors", "action"))
     refuse_other_action(body)
-    changed = await request.app[PARTS].catalog.patch_collectors(objects(body, "collectors"), *owner_of(request, body))
+    changed = await request.app[PARTS].catalog.patch_collectors(
+        objects(body, "collectors"), *owner_of(request, body), require=required(request, show)
+    )
     return answer(collectors=[show(each) for each in changed])
 
 
 async def list_all(request: web.Request) -> web.Response:
     found = request.app[PARTS].catalog.list_collectors(*owner_of(request))
-    return answer(collectors=[show(each) for each in found[page_of(request).slice]])
+    return tagged(request, "collectors", [show(each) for each in found[page_of(request).slice]])
 
 
 async def list_everywhere(request: web.Request) -> web.Response:
     """Every app's collectors (*ours*): what the ledger counts is not an app's alone."""
     found = request.app[PARTS].catalog.snapshot.collectors
-    return answer(collectors=[show(each) for each in found])
+    return tagged(request, "collectors", [show(each) for each in found])
 
 
 async def get(request: web.Request) -> web.Response:
     name = request.match_info["id"]
-    return answer(collector=show(request.app[PARTS].catalog.get_collector(*owner_of(request), name)))
+    return tagged(request, "collector", show(request.app[PARTS].catalog.get_collector(*owner_of(request), name)))
 
 
 async def delete(request: web.Request) -> web.Response:
     """Delete collectors: what is pending for them goes too, their counts stay."""
     body = await read_json(request, ("ids", "delete_all"))
-    parts = request.app[PARTS]
-    for collector in await parts.catalog.delete_collectors(ids_or_all(body), *owner_of(request, body)):
+    parts, owner, require = request.app[PARTS], owner_of(request, body), required(request, show)
+    for collector in await parts.catalog.delete_collectors(ids_or_all(body), *owner, require=require):
         await parts.jobs.drop_pending(collector.key)
     return answer()

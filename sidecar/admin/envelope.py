@@ -33,6 +33,7 @@ class Code(enum.Enum):
     BAD_PATH = (11101, 404, "Invalid request path")
     INVALID_REQUEST = (11102, 400, "Invalid request")
     TOO_LARGE = (11102, 413, "Invalid request")
+    PRECONDITION_FAILED = (11102, 412, "Invalid request")
     METHOD_NOT_ALLOWED = (11103, 405, "Method not allowed")
     WORKFLOW_DUPLICATE = (22100, 409, "Duplicate workflow")
     WORKFLOW_DOES_NOT_EXIST = (22102, 404, "Workflow does not exist")

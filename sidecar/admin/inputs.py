@@ -22,6 +22,7 @@ from sidecar.errors import ConfigurationError, NotFoundError, Problem
 from sidecar.kit.clock import rfc3339
 from sidecar.kit.ids import ID
 from sidecar.store import inputs as store
+from sidecar.store.audit import Change, who_acts, write_changes
 from sidecar.store.inputs import StoredInput
 
 REQUEST_BYTES = 128 * 1024 * 1024
@@ -67,7 +68,15 @@ async def delete(request: web.Request) -> web.Response:
     """Delete inputs for good; ids that are not there are passed over, as a repeat must not fail."""
     body = await read_json(request, ("ids",))
     ids, owner = ids_in(body), owner_of(request, body)
-    await request.app[PARTS].database.write(lambda connection: store.delete_inputs(connection, *owner, ids))
+    parts, who = request.app[PARTS], who_acts()
+    change = Change("inputs.deleted", "/".join(owner), before=ids)
+
+    def work(connection: Connection) -> None:
+        store.delete_inputs(connection, *owner, ids)
+        write_changes(connection, who, parts.clock.now(), [change])
+
+    await parts.database.write(work)
+    parts.events.changed(who, change.kind, change.subject)
     return answer()
 
 

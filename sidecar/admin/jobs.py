@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin.asking import DEFAULT_PER_PAGE, invalid, page_of, read_json
+from sidecar.admin.asking import DEFAULT_PER_PAGE, invalid, number_of, page_of, read_json
 from sidecar.admin.envelope import plain
-from sidecar.admin.parts import PARTS
+from sidecar.admin.events import say_changed
+from sidecar.admin.parts import PARTS, Parts
 from sidecar.data import Json
 from sidecar.queue.states import State
+from sidecar.store.audit import Change
 
 LISTED = {state.value: state for state in (State.QUEUED, State.LEASED, State.DEAD)}
 
@@ -20,7 +22,7 @@ async def list_all(request: web.Request) -> web.Response:
     if state and state not in LISTED:
         raise invalid("state", f"must be one of {', '.join(LISTED)}")
     found = await request.app[PARTS].jobs.list_jobs(
-        [LISTED[state]] if state else [], request.query.get("collector") or None, _before(request), size
+        [LISTED[state]] if state else [], request.query.get("collector") or None, number_of(request, "before"), size
     )
     following = found[-1].id if len(found) == size else None
     return plain({"jobs": [job._asdict() for job in found], "next_before": following})
@@ -28,21 +30,23 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def retry(request: web.Request) -> web.Response:
     """Queue dead letters again, as if new."""
-    ids = await _chosen(request)
-    return plain({"retried": await request.app[PARTS].jobs.retry_dead(ids)})
+    ids, parts = await _chosen(request), request.app[PARTS]
+    count = await parts.jobs.retry_dead(ids)
+    await _say(parts, "retried", ids, count)
+    return plain({"retried": count})
 
 
 async def discard(request: web.Request) -> web.Response:
     """Give dead letters up, as dropped{discarded}."""
-    ids = await _chosen(request)
-    return plain({"discarded": await request.app[PARTS].jobs.discard_dead(ids)})
+    ids, parts = await _chosen(request), request.app[PARTS]
+    count = await parts.jobs.discard_dead(ids)
+    await _say(parts, "discarded", ids, count)
+    return plain({"discarded": count})
 
 
-def _before(request: web.Request) -> int | None:
-    text = request.query.get("before", "")
-    if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise invalid("before", "must be a job's id")
-    return int(text) if text else None
+async def _say(parts: Parts, verb: str, ids: list[int] | None, count: int) -> None:
+    after = {"asked_for": "all" if ids is None else ids, "jobs": count}
+    await say_changed(parts, Change(f"jobs.{verb}", str(count), after=after))
 
 
 async def _chosen(request: web.Request) -> list[int] | None:

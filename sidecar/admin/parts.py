@@ -40,6 +40,8 @@ class Parts:
     recorder: Recorder = field(default_factory=Recorder)
     operators: Operators = BUILT_IN
     """What the nodes of a back-test can be; their memories are not touched."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Setting → where its value came from, see `settings.origins`."""
     pages: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
     """Path → (media type, content) of the static page."""
 

@@ -6,7 +6,19 @@ from typing import NamedTuple
 
 from aiohttp.typedefs import Handler
 
-from sidecar.admin import backtest, checking, collectors, concepts, inputs, jobs, keys, state, workflows
+from sidecar.admin import (
+    backtest,
+    checking,
+    collectors,
+    concepts,
+    events,
+    inputs,
+    jobs,
+    keys,
+    shown_settings,
+    state,
+    workflows,
+)
 from sidecar.admin.scopes import Scope
 
 APP = "/users/{user_id}/apps/{app_id}"
@@ -62,6 +74,8 @@ _OURS = (
     Route("GET", "/v1/keys", keys.list_all, Scope.READ),
     Route("POST", "/v1/keys/{id}/rotate", keys.rotate, Scope.WRITE),
     Route("DELETE", "/v1/keys/{id}", keys.revoke, Scope.WRITE),
+    Route("GET", "/v1/events", events.list_all, Scope.READ),
+    Route("GET", "/v1/settings", shown_settings.list_all, Scope.READ),
     Route("GET", "/metrics", state.metrics, Scope.READ),
     Route("GET", "/healthz", state.health, None),
     Route("GET", "/readyz", state.readiness, None),

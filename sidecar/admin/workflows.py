@@ -8,6 +8,7 @@ from aiohttp import web
 from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json, refuse_other_action
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
+from sidecar.admin.tags import required, tagged
 from sidecar.collector import Workflow
 from sidecar.data import Json
 from sidecar.policy.workflow_wire import write_workflow
@@ -30,7 +31,9 @@ async def post(request: web.Request) -> web.Response:
 async def patch(request: web.Request) -> web.Response:
     body = await read_json(request, ("workflows", "action"))
     refuse_other_action(body)
-    changed = await request.app[PARTS].catalog.patch_workflows(objects(body, "workflows"), *owner_of(request, body))
+    changed = await request.app[PARTS].catalog.patch_workflows(
+        objects(body, "workflows"), *owner_of(request, body), require=required(request, show)
+    )
     return answer(workflows=[show(each) for each in changed])
 
 
@@ -39,15 +42,16 @@ async def delete(request: web.Request) -> web.Response:
     body = await read_json(request, ("ids", "delete_all"))
     name = request.match_info.get("id")
     ids = ids_or_all(body) if name is None else [name]
-    await request.app[PARTS].catalog.delete_workflows(ids, *owner_of(request, body))
+    owner, require = owner_of(request, body), required(request, show)
+    await request.app[PARTS].catalog.delete_workflows(ids, *owner, require=require)
     return answer()
 
 
 async def list_all(request: web.Request) -> web.Response:
     found = request.app[PARTS].catalog.list_workflows(*owner_of(request))
-    return answer(workflows=[show(each) for each in found[page_of(request).slice]])
+    return tagged(request, "workflows", [show(each) for each in found[page_of(request).slice]])
 
 
 async def get(request: web.Request) -> web.Response:
     name = request.match_info["id"]
-    return answer(workflow=show(request.app[PARTS].catalog.get_workflow(*owner_of(request), name)))
+    return tagged(request, "workflow", show(request.app[PARTS].catalog.get_workflow(*owner_of(request), name)))

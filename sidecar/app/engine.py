@@ -64,7 +64,7 @@ from sidecar.protocol.call import Call
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.ledger import read_ledger
 from sidecar.queue.values import NewJob
-from sidecar.settings import Settings
+from sidecar.settings import Settings, origins
 from sidecar.store.database import Database, sqlite_url
 from sidecar.store.secrets import Secrets, load_key
 
@@ -268,6 +268,7 @@ class Engine:
             traffic=self._traffic.to_json,
             recorder=self._recorder,
             operators=self._operators,
+            origins=origins({}, os.environ),
             pages=ui.pages(),
         )
         runner = web.AppRunner(build_app(parts), access_log=None)

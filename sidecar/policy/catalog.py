@@ -40,10 +40,21 @@ from sidecar.policy.checks import (
     settle,
     settle_models,
 )
+from sidecar.policy.differences import changes_between
 from sidecar.policy.files import Loaded, read_folder
-from sidecar.policy.several import Wires, find, find_all, read_all, refuse_repeated
+from sidecar.policy.several import (
+    Require,
+    Wires,
+    accept_any,
+    find,
+    find_all,
+    read_all,
+    refuse_repeated,
+    show_old,
+)
 from sidecar.policy.wire import read_collector
 from sidecar.policy.workflow_wire import read_workflow
+from sidecar.store.audit import FILES, Change, who_acts, write_changes
 from sidecar.store.database import Database
 
 PolicyT = TypeVar("PolicyT", Collector, Workflow)
@@ -172,23 +183,41 @@ class Catalog:
             return await self._put_collectors(new, "added", rows.insert)
 
     async def patch_collectors(
-        self, wires: Wires, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+        self,
+        wires: Wires,
+        user_id: str = DEFAULT_USER,
+        app_id: str = DEFAULT_APP,
+        *,
+        require: Require = accept_any,
     ) -> tuple[Collector, ...]:
-        """Replace the supplied fields, all or none. Raises ConfigurationError or NotFoundError."""
+        """Replace the supplied fields, all or none. Raises ConfigurationError or NotFoundError.
+
+        `require` is shown each one as it is, with no other change under way; what it raises ends the call.
+        """
         async with self._one_change:
             own = self.list_collectors(user_id, app_id)
             changed = read_all(wires, "collectors", lambda wire, where: patched_collector(own, wire, where))
             refuse_repeated(changed, set(), "collectors")
+            show_old(own, changed, require)
             return await self._put_collectors(changed, "changed", rows.replace)
 
     async def delete_collectors(
-        self, ids: Sequence[str] | None, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+        self,
+        ids: Sequence[str] | None,
+        user_id: str = DEFAULT_USER,
+        app_id: str = DEFAULT_APP,
+        *,
+        require: Require = accept_any,
     ) -> tuple[Collector, ...]:
-        """Delete these collectors, or all of an app (None), all or none; give what was deleted."""
+        """Delete these collectors, or all of an app (None), all or none; give what was deleted.
+
+        `require` as in `patch_collectors`.
+        """
         async with self._one_change:
             own = self.list_collectors(user_id, app_id)
             gone = own if ids is None else find_all(own, "collector", ids)
             refuse_managed(gone, "collector")
+            show_old(own, gone, require)
             await self._change(lambda connection: rows.remove(connection, gone))
             self._events.policy_changed("deleted", "collector", tuple(each.key for each in gone))
             return gone
@@ -233,7 +262,12 @@ class Catalog:
             return await self._put_workflows(new, "added", rows.insert)
 
     async def patch_workflows(
-        self, wires: Wires, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+        self,
+        wires: Wires,
+        user_id: str = DEFAULT_USER,
+        app_id: str = DEFAULT_APP,
+        *,
+        require: Require = accept_any,
     ) -> tuple[Workflow, ...]:
         """Replace the supplied fields, all or none, if every collector that names one can go on.
 
@@ -243,10 +277,16 @@ class Catalog:
             own = self.list_workflows(user_id, app_id)
             changed = read_all(wires, "workflows", lambda wire, where: patched_workflow(own, wire, where))
             refuse_repeated(changed, set(), "workflows")
+            show_old(own, changed, require)
             return await self._put_workflows(changed, "changed", rows.replace)
 
     async def delete_workflows(
-        self, ids: Sequence[str] | None, user_id: str = DEFAULT_USER, app_id: str = DEFAULT_APP
+        self,
+        ids: Sequence[str] | None,
+        user_id: str = DEFAULT_USER,
+        app_id: str = DEFAULT_APP,
+        *,
+        require: Require = accept_any,
     ) -> tuple[Workflow, ...]:
         """Delete these workflows, or all of an app (None), all or none, if no collector names one."""
         async with self._one_change:
@@ -254,6 +294,7 @@ class Catalog:
             gone = own if ids is None else find_all(own, "workflow", ids)
             refuse_managed(gone, "workflow")
             refuse_used(gone, self.snapshot.collectors)
+            show_old(own, gone, require)
             await self._change(lambda connection: rows.remove(connection, gone))
             self._events.policy_changed("deleted", "workflow", tuple(each.id for each in gone))
             return gone
@@ -271,11 +312,18 @@ class Catalog:
     # what they share
 
     async def _change(self, work: Callable[..., None]) -> None:
-        def transact(connection: Connection) -> Snapshot:
-            work(connection)
-            return rows.read_snapshot(connection)
+        old, who, now = self.snapshot, who_acts(FILES), self._clock.now()
 
-        self.snapshot = await self._database.write(transact)
+        def transact(connection: Connection) -> tuple[Snapshot, list[Change]]:
+            work(connection)
+            new = rows.read_snapshot(connection)
+            changes = changes_between(old, new)
+            write_changes(connection, who, now, changes)
+            return new, changes
+
+        self.snapshot, changes = await self._database.write(transact)
+        for change in changes:
+            self._events.changed(who, change.kind, change.subject)
         self.on_change()
 
     async def _sealed(self, collector: Collector) -> Collector:

@@ -20,6 +20,7 @@ from sidecar.errors import ConfigurationError, ConflictError, NotFoundError, Pro
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
 from sidecar.kit.ids import digest
+from sidecar.store.audit import Change, who_acts, write_changes
 from sidecar.store.database import Database
 from sidecar.store.insert import insert_new
 from sidecar.store.tables import CONCEPT_RELATION
@@ -111,7 +112,19 @@ class Relations:
     async def _change(
         self, app: App, action: str, work: Callable[[Connection], dict[str, Relation]], count: int
     ) -> None:
-        self._take(app, await self._database.write(work))
+        old, who, now, name = self._relations.get(app, {}), who_acts(), self._clock.now(), "/".join(app)
+
+        def transact(connection: Connection) -> tuple[dict[str, Relation], Change]:
+            new = work(connection)
+            before = [_told(each) for key, each in old.items() if key not in new]
+            after = [_told(each) for key, each in new.items() if key not in old]
+            change = Change(f"concept_relations.{action}", name, before=before or None, after=after or None)
+            write_changes(connection, who, now, [change])
+            return new, change
+
+        relations, change = await self._database.write(transact)
+        self._take(app, relations)
+        self._events.changed(who, change.kind, change.subject)
         self._events.policy_changed(action, "concept relation", (f"{app[0]}/{app[1]}: {count}",))
         self.on_change()
 
@@ -132,6 +145,10 @@ def read_graphs(connection: Connection) -> dict[App, KnowledgeGraph]:
     if not sqlalchemy.inspect(connection).has_table(CONCEPT_RELATION.name):
         return {}
     return {app: KnowledgeGraph(tuple(found.values())) for app, found in read_relations(connection).items()}
+
+
+def _told(relation: Relation) -> str:
+    return f"{relation.subject} {relation.predicate.value} {relation.other}"
 
 
 def _of(connection: Connection, app: App) -> dict[str, Relation]:

@@ -14,6 +14,8 @@ from sidecar.policy.checks import Key, key_of
 
 PolicyT = TypeVar("PolicyT", Collector, Workflow)
 Wires = Sequence[object]
+Require = Callable[[Collector | Workflow], object]
+"""Judges a policy as it is, before it is changed; raises what shall end the call."""
 
 
 def read_all(wires: Wires, where: str, read: Callable[[object, str], PolicyT]) -> list[PolicyT]:
@@ -54,3 +56,15 @@ def find_all(policies: Sequence[PolicyT], kind: str, ids: Sequence[str]) -> tupl
     """Those with `ids`, each once. Raises NotFoundError."""
     found = {name: find(policies, kind, name, f"ids[{index}]") for index, name in enumerate(ids)}
     return tuple(found.values())
+
+
+def accept_any(_policy: Collector | Workflow) -> None:
+    """Requires nothing."""
+
+
+def show_old(own: Iterable[PolicyT], changed: Iterable[PolicyT], require: Require) -> None:
+    """Let `require` judge those of `own` that are to be `changed`."""
+    names = {each.id for each in changed}
+    for each in own:
+        if each.id in names:
+            require(each)

@@ -23,7 +23,7 @@ FILES = "files"
 """Who acts when policy files were changed."""
 SIDECAR = "sidecar"
 """Who acts when nobody asked."""
-_WHO: ContextVar[str] = ContextVar("who", default=SIDECAR)
+_WHO: ContextVar[str] = ContextVar("who")
 
 
 class Change(NamedTuple):
@@ -58,8 +58,9 @@ def acting(who: str) -> Iterator[None]:
         _WHO.reset(token)
 
 
-def who_acts() -> str:
-    return _WHO.get()
+def who_acts(otherwise: str = SIDECAR) -> str:
+    """Whoever is behind what happens now; `otherwise` when nobody asked for it."""
+    return _WHO.get(otherwise)
 
 
 def write_changes(connection: Connection, who: str, at: float, changes: Sequence[Change]) -> None:
