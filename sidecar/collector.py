@@ -59,7 +59,7 @@ class RedactRule:
     mask: str = ""
     """An RE2 expression."""
     detect: tuple[str, ...] = ()
-    """What is looked for: `email`, `card`, `ip`, `phone`."""
+    """What is looked for: `email`, `card`, `ip`, `phone`, or what a plug-in's detector is called."""
     regions: tuple[str, ...] = ()
     """Whose national phone numbers are looked for, by ISO 3166."""
     to: str | None = None

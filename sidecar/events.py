@@ -198,13 +198,13 @@ class Events:
 
     def operator_loading(self, entry: str) -> None:
         """Said before a plug-in's code is run: should it end or hang the engine, this names it."""
-        self._log.info("operator of a plug-in is loaded", entry=entry)
+        self._log.info("plug-in is loaded", entry=entry)
 
     def operators_broken(self, problems: tuple[Problem, ...]) -> None:
         """What could not be loaded: graphs that name it cannot run, everything else does."""
         for problem in problems:
             self.counters.add("sidecar_operator_problems_total")
-            self._log.error("operator cannot be used", problem=str(problem))
+            self._log.error("plug-in or graph cannot be used", problem=str(problem))
 
     def operator_failed(self, collector: str, error: str) -> None:
         self.counters.add("sidecar_operator_failures_total", collector=collector)

@@ -133,7 +133,7 @@ async def start(request: web.Request) -> web.Response:
         count=_whole(body, "count", _USUAL.count, MOST_EXCHANGES),
         size_bytes=_whole(body, "size_bytes", _USUAL.size_bytes, MOST_BYTES),
         seconds=_number(body, "seconds", _USUAL.seconds, MOST_SECONDS),
-        redact=_rules(body),
+        redact=_rules(body, request.app[PARTS]),
     )
     recorder.start(wish)
     status = recorder.status()
@@ -171,10 +171,12 @@ async def download(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def _rules(body: Json) -> tuple[RedactRule, ...]:
-    """Read as those of a collector."""
+def _rules(body: Json, parts: Parts) -> tuple[RedactRule, ...]:
+    """Read as those of a collector. Raises ConfigurationError."""
     wire = {"id": "record", "source": {"model": "any"}, "pre_queue_random_sample": 1.0, "redact": body.get("redact")}
-    return read_collector(wire, where="record").redact
+    rules = read_collector(wire, where="record").redact
+    parts.operators.detectors.check(rules)
+    return rules
 
 
 def _text(body: Json, name: str) -> str:

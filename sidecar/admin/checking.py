@@ -6,6 +6,7 @@ Changes nothing, and repeats nothing of a key that is given.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from sidecar.collector import Workflow
 from sidecar.data import Json
 from sidecar.delivery.registry import check_options
 from sidecar.errors import ConfigurationError, Problem
-from sidecar.pipeline.models import check_workflow
+from sidecar.pipeline.models import check_after_queue, check_workflow
 from sidecar.policy.checks import Judges, problems_of_collector, problems_of_workflow
 from sidecar.policy.marks import line_in, read_marked
 from sidecar.policy.wire import read_collector
@@ -95,7 +96,12 @@ def _of_collector(wire: Json, parts: Parts, owner: Owner, drafts: list[Workflow]
 
 def _judges(parts: Parts) -> Judges:
     servers = (*parts.settings.models, *parts.catalog.models)
-    return Judges(lambda workflow: check_workflow(workflow, servers, parts.operators), check_options)
+    return Judges(
+        lambda workflow: check_workflow(workflow, servers, parts.operators),
+        check_options,
+        partial(check_after_queue, operators=parts.operators),
+        parts.operators.detectors.check,
+    )
 
 
 def _told(problem: Problem, where: str, lines: Mapping[str, int]) -> Json:

@@ -124,7 +124,7 @@ class Engine:
             settings.policies, events.operator_loading, self._memories, self._relations.graphs
         )
         events.operators_broken(self._operator_problems)
-        self._recorder = Recorder()
+        self._recorder = Recorder(self._operators.detectors)
         self._traffic = Traffic(self._clock)
         self._tasks = Tasks(events.task_failed)
         self._queue: KeyedQueue[Captured] = KeyedQueue(settings.queue_memory)
@@ -146,6 +146,7 @@ class Engine:
             store_secret=self._secrets.add,
             is_secret=self._secrets.is_known,
             check_after_queue=functools.partial(check_after_queue, operators=self._operators),
+            check_redact=self._operators.detectors.check,
             taken_models=frozenset(server.id for server in settings.models),
         )
         self._policies = LivePolicies(settings.policies, self._catalog, self._jobs, events)

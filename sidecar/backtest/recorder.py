@@ -19,13 +19,14 @@ from sidecar.backtest.sources import recorded_of
 from sidecar.capture.arrival import Arrival, decode_arrival
 from sidecar.collector import Collector, RedactRule
 from sidecar.data import Data, Json
-from sidecar.errors import ConflictError
+from sidecar.errors import ConfigurationError, ConflictError
 from sidecar.frame import Want, build_index
 from sidecar.kit.ids import fraction_of_id
 from sidecar.pipeline.plan import Plan
 from sidecar.policy.match import wants
 from sidecar.protocol.call import Call
 from sidecar.records.recorded import Recorded
+from sidecar.redaction.detector import BUILT_IN_DETECTORS, Detectors
 from sidecar.redaction.detectors import UnredactableError
 from sidecar.redaction.rules import Redaction
 
@@ -61,7 +62,8 @@ _ASKED = ("model", "version", "caller", "sample_exchanges", "count", "size_bytes
 class Recorder:
     """At most one recording at a time; on the engine's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, detectors: Detectors = BUILT_IN_DETECTORS) -> None:
+        self._detectors = detectors
         self.on_change: Callable[[], object] = lambda: None
         """Called when `want` has changed."""
         self.collectors: Callable[[], Iterable[Collector]] = tuple
@@ -131,19 +133,24 @@ class Recorder:
         for arrival in list(self._kept)[-newest if newest else 0 :]:
             recorded = recorded_of(arrival, decode_arrival(arrival), wish.sample_exchanges)
             model = recorded.call.model
-            if model not in redactions:
-                redactions[model] = _redaction(wish, collectors, model)
+            try:
+                if model not in redactions:
+                    redactions[model] = _redaction(wish, collectors, model, self._detectors)
+            except ConfigurationError:  # a detector of theirs is broken: what it would have found is not known
+                yield None
+                continue
             redaction = redactions[model]
             yield recorded if redaction is None else redacted(recorded, redaction)
 
 
-def _redaction(wish: Wish, collectors: Iterable[Collector], model: str) -> Redaction | None:
-    """What holds for an exchange of `model`: the rules of the recording, and those of every collector of that model."""
+def _redaction(wish: Wish, collectors: Iterable[Collector], model: str, detectors: Detectors) -> Redaction | None:
+    """What holds for an exchange of `model`: the rules of the recording, and those of every collector of that model.
+    Raises ConfigurationError."""
     rules = dict.fromkeys(wish.redact)
     for collector in collectors:
         if collector.source.model_id == model:
             rules.update(dict.fromkeys(collector.redact))
-    return Redaction(tuple(rules)) if rules else None
+    return Redaction(tuple(rules), detectors) if rules else None
 
 
 def _is_wanted(wish: Wish, arrival: Arrival, call: Call) -> bool:

@@ -81,6 +81,7 @@ def _policies(settings: Settings, operators: Operators) -> Outcome:
         lambda workflow: check_workflow(workflow, servers, operators),
         check_options,
         partial(check_after_queue, operators=operators),
+        operators.detectors.check,
     )
     outcome = settle(loaded, Snapshot(), judges)
     missing = tuple(loaded.locate(problem) for problem in problems_of_secrets(loaded.models))

@@ -1,4 +1,4 @@
-"""What the nodes of this process's graphs can be: the built-in operators, those of plug-ins, and the knowledge graphs.
+"""What this process's policies can name: the built-in operators, those of plug-ins, detectors, and knowledge graphs.
 
 Blocking: reads files and imports what is installed. Done once, at the start of the engine and of `sidecar check`.
 """
@@ -12,6 +12,7 @@ from sidecar.collector import KnowledgeGraph
 from sidecar.errors import Problem
 from sidecar.memory import Memories
 from sidecar.policy.graphs import read_graphs
+from sidecar.redaction.plugins import load_detectors
 from sidecar.workflow.operators.knowledge import read_knowledge_graph
 from sidecar.workflow.operators.operator import Ground
 from sidecar.workflow.operators.plugins import load_plugins
@@ -30,5 +31,6 @@ def open_operators(
     plugins = load_plugins(OPERATORS, loading)
     graphs, problems = read_graphs(policies, read_knowledge_graph)
     ground = Ground(graphs, {} if app_graphs is None else app_graphs, memories=memories or Memories())
-    operators = Operators({**OPERATORS, **plugins.kinds}, plugins.broken, ground)
-    return operators, (*plugins.problems, *problems)
+    detectors, broken = load_detectors(loading)
+    operators = Operators({**OPERATORS, **plugins.kinds}, plugins.broken, ground, detectors)
+    return operators, (*plugins.problems, *broken, *problems)

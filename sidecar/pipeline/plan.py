@@ -14,6 +14,7 @@ from sidecar.collector import Collector, Workflow
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.frame import Index, build_index
 from sidecar.policy.match import Matcher, wants
+from sidecar.redaction.detector import Detectors
 from sidecar.redaction.rules import Redaction
 from sidecar.workflow.graph import Graph, compile_workflow
 from sidecar.workflow.operators.registry import BUILT_IN, Operators
@@ -114,25 +115,27 @@ def make_plan(
     graphs, problems = _compile_all(workflows, models, operators)
     policies = {}
     for collector in collectors:
-        missing = [name for name in _workflow_ids(collector) if _key(collector, name) not in graphs]
-        if missing:
-            message = f"stands still: its workflow {', '.join(missing)} cannot run"
-            problems.append(Problem(message, field=f"collector {collector.key}", file=collector.origin))
-            continue
-        after = graphs.get(_key(collector, collector.post_queue_workflow_id))
-        if after is not None and after.holds:
-            message = f"stands still: {after.id} holds jobs back in the queue, so it must be the pre_queue_workflow_id"
-            problems.append(Problem(message, field=f"collector {collector.key}", file=collector.origin))
-            continue
-        policies[collector.key] = Policy(
-            collector,
-            graphs.get(_key(collector, collector.pre_queue_workflow_id)),
-            after,
-            Redaction(collector.redact) if collector.redact else None,
-        )
+        try:
+            policies[collector.key] = _policy_of(collector, graphs, operators.detectors)
+        except ConfigurationError as error:
+            why = "; ".join(str(problem) for problem in error.problems)
+            problems.append(Problem(f"stands still: {why}", f"collector {collector.key}", collector.origin))
     active = [policy.collector for policy in policies.values() if policy.collector.is_active]
     known = frozenset(collector.key for collector in collectors)
     return Plan(policies, Matcher(active), build_index(wants(active)), tuple(problems), known)
+
+
+def _policy_of(collector: Collector, graphs: Mapping[WorkflowKey, Graph], detectors: Detectors) -> Policy:
+    """Raises ConfigurationError when it cannot run."""
+    missing = [name for name in _workflow_ids(collector) if _key(collector, name) not in graphs]
+    if missing:
+        raise ConfigurationError(f"its workflow {', '.join(missing)} cannot run")
+    after = graphs.get(_key(collector, collector.post_queue_workflow_id))
+    if after is not None and after.holds:
+        message = f"{after.id} holds jobs back in the queue, so it must be the pre_queue_workflow_id"
+        raise ConfigurationError(message)
+    redaction = Redaction(collector.redact, detectors) if collector.redact else None
+    return Policy(collector, graphs.get(_key(collector, collector.pre_queue_workflow_id)), after, redaction)
 
 
 def _compile_all(

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, Workflow
+from sidecar.collector import DEFAULT_APP, DEFAULT_USER, Collector, Destination, RedactRule, Workflow
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import Events
 from sidecar.kit.clock import Clock, rfc3339
@@ -74,6 +74,7 @@ class Catalog:
         store_secret: Callable[[str], Awaitable[str]],
         is_secret: Callable[[str], Awaitable[bool]],
         check_after_queue: Callable[[Workflow], object] = lambda _: None,
+        check_redact: Callable[[Sequence[RedactRule]], object] = lambda _: None,
         on_change: Callable[[], object] = lambda: None,
         taken_models: Collection[str] = (),
     ) -> None:
@@ -84,7 +85,7 @@ class Catalog:
         self._database = database
         self._events = events
         self._clock = clock
-        self._judges = Judges(check_workflow, check_destination, check_after_queue)
+        self._judges = Judges(check_workflow, check_destination, check_after_queue, check_redact)
         self._store_secret = store_secret
         self._is_secret = is_secret
         self._taken_models = taken_models

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sidecar.collector import Collector, Destination, ManagedBy, Workflow
+from sidecar.collector import Collector, Destination, ManagedBy, RedactRule, Workflow
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.model_server import ModelServer
 from sidecar.policy.files import Loaded
@@ -30,6 +30,8 @@ class Judges:
     destination: Callable[[Destination], object]
     after_queue: Callable[[Workflow], object] = lambda _: None
     """Of a workflow that a collector names as its post-queue one."""
+    redact: Callable[[Sequence[RedactRule]], object] = lambda _: None
+    """Of a collector's rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def problems_of_collector(
 ) -> list[Problem]:
     """What `collector` names and is not there, or cannot be used."""
     problems = _judged(lambda: judges.destination(collector.destination), f"{where}.destination", collector.origin)
+    problems += _judged(lambda: judges.redact(collector.redact), where, collector.origin)
     for name in ("pre_queue_workflow_id", "post_queue_workflow_id"):
         wanted = getattr(collector, name)
         if wanted and (collector.user_id, collector.app_id, wanted) not in workflows:

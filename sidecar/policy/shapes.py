@@ -148,7 +148,7 @@ class RedactShape(Shape):
 
     remove: NotBlank | None = None
     mask: NotBlank | None = None
-    detect: Annotated[list[Literal["email", "card", "ip", "phone"]], Field(min_length=1)] | None = None
+    detect: Annotated[list[NotBlank], Field(min_length=1)] | None = None
     regions: list[str] | None = None
     to: str | None = None
     keep_unread: Annotated[list[Literal["image", "video", "audio", "text", "binary"]], Field(min_length=1)] | None = (

@@ -11,7 +11,7 @@ Text that is percent-encoded is read decoded as well. Pure: what is given is nev
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,17 +21,10 @@ from sidecar.collector import RedactRule
 from sidecar.data import Data, Json, from_wire, to_wire
 from sidecar.errors import ConfigurationError
 from sidecar.kit.expressions import Expression, compiled
-from sidecar.redaction import detectors
 from sidecar.redaction.addresses import Ast, Path, compile_address, places, without
+from sidecar.redaction.detector import BUILT_IN_DETECTORS, Detectors
 from sidecar.redaction.detectors import Budget, Detect, Span, UnredactableError
 
-DETECTORS: Mapping[str, Callable[[Sequence[str]], Detect]] = {
-    "email": lambda _regions: detectors.emails,
-    "card": lambda _regions: detectors.cards,
-    "ip": lambda _regions: detectors.ips,
-    "phone": detectors.phones,
-}
-"""By name, in the order in which those of one rule look: a card's digits are no phone's."""
 UNREAD = ("image", "video", "audio", "text", "binary")
 """What a rule may let pass unread: media, a text that is an address only, bytes among tensors."""
 MASKED = "[redacted]"
@@ -57,11 +50,13 @@ def check_mask(expression: str) -> None:
 
 
 class Redaction:
-    """The rules of one collector. Raises ValueError for a rule that is none."""
+    """The rules of one collector, looking for what `known` detectors find. Raises ValueError for a rule that is none,
+    ConfigurationError for one that names no detector."""
 
-    def __init__(self, rules: Sequence[RedactRule]) -> None:
+    def __init__(self, rules: Sequence[RedactRule], known: Detectors = BUILT_IN_DETECTORS) -> None:
+        known.check(rules)
         self._removals: list[Ast] = [compile_address(rule.remove) for rule in rules if rule.remove]
-        self._masks: list[Mask] = [mask for rule in rules for mask in _masks_of(rule)]
+        self._masks: list[Mask] = [mask for rule in rules for mask in _masks_of(rule, known)]
         self._unread = frozenset(kind for rule in rules for kind in rule.keep_unread)
         self._least_number = 0 if any(rule.mask for rule in rules) else _LEAST_DETECTED
         self._reads_content = bool(self._masks) or any(_root(each) != "metadata" for each in self._removals)
@@ -222,12 +217,11 @@ def _root(address: Ast) -> str:
     return str(address["value"])
 
 
-def _masks_of(rule: RedactRule) -> Iterator[Mask]:
+def _masks_of(rule: RedactRule, known: Detectors) -> Iterator[Mask]:
     if rule.mask:
         yield _replacing(_finding(compiled(rule.mask)), MASKED if rule.to is None else rule.to)
-    for name, make in DETECTORS.items():
-        if name in rule.detect:
-            yield _replacing(make(rule.regions or DEFAULT_REGIONS), f"[{name}]" if rule.to is None else rule.to)
+    for name, detect in known.of(rule, DEFAULT_REGIONS):
+        yield _replacing(detect, f"[{name}]" if rule.to is None else rule.to)
 
 
 def _finding(expression: Expression) -> Detect:

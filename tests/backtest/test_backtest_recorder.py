@@ -128,3 +128,5 @@ async def test_the_rules_of_every_collector_of_its_model_hold_for_what_is_given_
     assert found.call.inputs[0].text == Text("[email]")
     see(recorder, arrival(body=b"\xff zed@example.com"))
     assert [each is None for each in recorder.exchanges()] == [False, True]
+    known.append(collector("broken", redact=(RedactRule(detect=("gone",)),)))
+    assert list(recorder.exchanges()) == [None, None]

@@ -15,7 +15,8 @@ from sidecar.errors import ConfigurationError
 from sidecar.policy.files import read_folder
 from sidecar.policy.wire import patch_collector, read_collector, write_collector
 from sidecar.redaction.addresses import ROOTS
-from sidecar.redaction.rules import DETECTORS, UNREAD
+from sidecar.redaction.detector import DETECTORS
+from sidecar.redaction.rules import UNREAD
 
 RULES: list[dict[str, Any]] = [
     {"remove": "input.text"},
@@ -94,7 +95,7 @@ def test_every_fault_is_named_at_once_by_its_place() -> None:
             {"remove": "text.raw"},
             {"mask": "(a"},
             {"mask": "a*"},
-            {"detect": ["email", "iban"]},
+            {"detect": ["email", 7]},
             {"detect": []},
             {"detect": ["phone"], "regions": ["XX"]},
             {"keep_unread": ["raw"]},
@@ -106,7 +107,7 @@ def test_every_fault_is_named_at_once_by_its_place() -> None:
         "collector.redact[0].remove": f"must start with {', '.join(ROOTS)}: input.text, metadata.query.email",
         "collector.redact[1].mask": "is no RE2 expression: missing ): (a",
         "collector.redact[2].mask": "is found in an empty text too: say what it must hold",
-        "collector.redact[3].detect[1]": "must be 'email', 'card', 'ip' or 'phone'",
+        "collector.redact[3].detect[1]": "must be text, not int: put it in quotes",
         "collector.redact[4].detect": "must not be empty",
         "collector.redact[5].regions": "must be regions by ISO 3166, such as US, DE",
         "collector.redact[6].keep_unread[0]": "must be 'image', 'video', 'audio', 'text' or 'binary'",

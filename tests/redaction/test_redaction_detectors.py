@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.collector import RedactRule
-from sidecar.redaction.rules import DETECTORS, MASKED, Redaction
+from sidecar.redaction.detector import DETECTORS
+from sidecar.redaction.rules import MASKED, Redaction
 
 EVERYTHING = tuple(DETECTORS)
 

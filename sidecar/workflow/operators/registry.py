@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sidecar.redaction.detector import BUILT_IN_DETECTORS, Detectors
 from sidecar.workflow.operators.class_quota import ClassQuota
 from sidecar.workflow.operators.concept_synonym_mapper import ConceptSynonymMapper
 from sidecar.workflow.operators.concept_thresholder import ConceptThresholder
@@ -48,13 +49,15 @@ OPERATORS: Mapping[str, type[Operator]] = {
 
 @dataclass(frozen=True, slots=True)
 class Operators:
-    """What the nodes of one process's graphs can be."""
+    """What the nodes of one process's graphs can be, and what stands beside them."""
 
     kinds: Mapping[str, type[Operator]] = field(default_factory=lambda: OPERATORS)
     broken: Mapping[str, str] = field(default_factory=dict)
     """Operators of others that could not be loaded, by name, and why."""
     ground: Ground = field(default_factory=Ground)
     """Has the memories that the nodes of all these graphs put into: each run that begins anew has its own."""
+    detectors: Detectors = BUILT_IN_DETECTORS
+    """What the `redact` of the collectors that run these graphs can look for."""
 
 
 BUILT_IN = Operators()
