@@ -20,8 +20,7 @@ _CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the process's exit code."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    given = _given(arguments)
     try:
         return _run(given.command, given)
     except ConfigurationError as error:
@@ -34,6 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CONFIGURATION
     except KeyboardInterrupt:
         return 130
+
+
+def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if "names" in given and not any(word.startswith("-") for word in rest):
+        given.names += rest  # argparse takes none of them once an option stood before the first
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return given
 
 
 def _run(command: str, given: argparse.Namespace) -> int:
@@ -64,6 +73,10 @@ def _run(command: str, given: argparse.Namespace) -> int:
         from sidecar.cli.record import record
 
         return record(_load(given), given)
+    if command == "collectors":
+        from sidecar.cli.collectors import collectors
+
+        return collectors(_load(given), given)
     if command == "keys":
         from sidecar.cli.keys import keys
 
@@ -122,6 +135,10 @@ def _parser() -> argparse.ArgumentParser:
     recording = commands.add_parser("record", help=text, description=text[0].upper() + text[1:] + ".")
     options.add_record(recording)
     _add_settings(recording)
+    text = "see, export, apply, compare, pause and delete a running sidecar's collectors"
+    policies = commands.add_parser("collectors", help=text, description=text[0].upper() + text[1:] + ".")
+    options.add_collectors(policies)
+    _add_settings(policies)
     text = "make, list, rotate and revoke keys of a running sidecar's admin API"
     ring = commands.add_parser("keys", help=text, description=text[0].upper() + text[1:] + ".")
     options.add_keys(ring)

@@ -45,6 +45,18 @@ def add_keys(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scopes", metavar="SCOPES", default="read", help=text)
 
 
+def add_collectors(command: argparse.ArgumentParser) -> None:
+    """The options of `sidecar collectors`."""
+    actions = ("list", "show", "export", "apply", "diff", "activate", "deactivate", "delete")
+    command.add_argument("action", metavar="ACTION", choices=actions, help=", ".join(actions))
+    text = "ids of collectors; for apply and diff, policy files or folders of them"
+    command.add_argument("names", metavar="NAME", nargs="*", help=text)
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    command.add_argument("--to", metavar="FOLDER", help="where export writes a file for each policy of the API")
+    command.add_argument("--user", default="local", metavar="ID", help="whose app [local]")
+    command.add_argument("--app", default="main", metavar="ID", help="the app whose collectors they are [main]")
+
+
 def positive(text: str) -> int:
     """A whole number above 0. Raises ArgumentTypeError."""
     if not text.isdecimal() or not int(text):

@@ -76,11 +76,15 @@ def read_folder(path: Path, *, must_exist: bool = False) -> Loaded:
     if must_exist and not path.is_dir():
         message = "the folder is not there: what its files gave last stays. Empty it to take that away"
         raise ConfigurationError(Problem(message, file=str(path)))
+    return read_files(policy_files(path))
+
+
+def read_files(names: Sequence[Path]) -> Loaded:
+    """The same of these files."""
     policies: list[Policy] = []
     problems: list[Problem] = []
     lines: dict[str, Mapping[str, int]] = {}
     texts: dict[str, int] = {}
-    names = policy_files(path)
     for name in names:
         try:
             text = text_of(name)
