@@ -25,7 +25,7 @@ from sidecar.store.inputs import StoredInput, get_input
 from sidecar.store.tables import INPUT, JOB
 
 AT_ONCE = 500
-_MODEL_OUTPUT = "model_output"
+MODEL_OUTPUT = "model_output"
 """Under this name of the metadata `posted_data` keeps the model's output."""
 
 
@@ -60,7 +60,7 @@ def read_jobs(connection: Connection, after: int = 0, most: int = AT_ONCE) -> Pa
     statement = select(JOB).where(JOB.c.id > after, ~earlier).order_by(JOB.c.id).limit(most)
     rows = list(connection.execute(statement))
     likeliest = _likeliest(connection, {row.exchange_id for row in rows})
-    found = [_of_job(row, likeliest[row.exchange_id, row.input_index]) for row in rows]
+    found = [recorded_job(row, likeliest[row.exchange_id, row.input_index]) for row in rows]
     return found, rows[-1].id if rows else after
 
 
@@ -91,7 +91,8 @@ def _sample_inputs(details: Mapping[str, Any]) -> float:
     return 1.0 if share is None else float(share)
 
 
-def _of_job(row: Row[Any], details: Mapping[str, Any]) -> Recorded:
+def recorded_job(row: Row[Any], details: Mapping[str, Any]) -> Recorded:
+    """A row of `JOB`; `details` are what was known when the input was kept."""
     given = from_wire(orjson.loads(row.input))
     output = None if row.output is None else from_wire(orjson.loads(row.output))
     call = Call("", row.model, row.version, "", "", (given,), (output,))
@@ -114,15 +115,16 @@ def read_inputs(connection: Connection, after: int = 0, most: int = AT_ONCE) -> 
     statement = select(*names).order_by(INPUT.c.created_at, *names).offset(after).limit(most)
     rows = list(connection.execute(statement))
     found = [stored for row in rows if (stored := get_input(connection, *row)) is not None]
-    return [_of_input(stored) for stored in found], after + len(rows)
+    return [recorded_input(stored) for stored in found], after + len(rows)
 
 
-def _of_input(stored: StoredInput) -> Recorded:
-    output = stored.data.metadata.get(_MODEL_OUTPUT)
+def recorded_input(stored: StoredInput) -> Recorded:
+    """An input of the app, with the model's output where it was posted with it."""
+    output = stored.data.metadata.get(MODEL_OUTPUT)
     outputs = (None if output is None else from_wire(output),)
     call = Call("", stored.model, stored.version, "", "", (stored.data,), outputs)
     name = digest("input", stored.user_id, stored.app_id, stored.id)
-    return Recorded(name, stored.created_at, 0.0, stored.caller, call, collector=stored.collector)
+    return Recorded(name, stored.created_at, 0.0, stored.caller, call, collector=stored.collector, input_id=stored.id)
 
 
 SOURCES: Mapping[str, tuple[Table, Callable[[Connection, int], Page]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,15 @@ from sidecar.events import CANNOT_START, Events
 from sidecar.kit import logs
 
 EXIT_CONFIGURATION = CANNOT_START
+_WITH_OPTIONS = {
+    "backtest": ("backtest", "backtest"),
+    "collectors": ("collectors", "collectors"),
+    "export": ("exporting", "export"),
+    "import": ("importing", "import_records"),
+    "keys": ("keys", "keys"),
+    "record": ("record", "record"),
+}
+"""The commands that take settings and options of their own: the module beside this one, and its function."""
 _CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
 
@@ -69,22 +79,9 @@ def _run(command: str, given: argparse.Namespace) -> int:
         from sidecar.cli.status import status
 
         return status(_load(given))
-    if command == "record":
-        from sidecar.cli.record import record
-
-        return record(_load(given), given)
-    if command == "collectors":
-        from sidecar.cli.collectors import collectors
-
-        return collectors(_load(given), given)
-    if command == "keys":
-        from sidecar.cli.keys import keys
-
-        return keys(_load(given), given)
-    if command == "backtest":
-        from sidecar.cli.backtest import backtest
-
-        return backtest(_load(given), given)
+    if command in _WITH_OPTIONS:
+        module, function = _WITH_OPTIONS[command]
+        return int(getattr(importlib.import_module(f"sidecar.cli.{module}"), function)(_load(given), given))
     from sidecar.cli.demo import run_demo
 
     return run_demo(once=given.once)
@@ -135,6 +132,14 @@ def _parser() -> argparse.ArgumentParser:
     recording = commands.add_parser("record", help=text, description=text[0].upper() + text[1:] + ".")
     options.add_record(recording)
     _add_settings(recording)
+    text = "write what a sidecar has kept into a file"
+    exporting = commands.add_parser("export", help=text, description=text[0].upper() + text[1:] + ".")
+    options.add_export(exporting)
+    _add_settings(exporting)
+    text = "bring recorded inputs into a running sidecar's app, each once"
+    importing = commands.add_parser("import", help=text, description=text[0].upper() + text[1:] + ".")
+    options.add_import(importing)
+    _add_settings(importing)
     text = "see, export, apply, compare, pause and delete a running sidecar's collectors"
     policies = commands.add_parser("collectors", help=text, description=text[0].upper() + text[1:] + ".")
     options.add_collectors(policies)

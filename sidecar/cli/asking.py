@@ -31,9 +31,17 @@ class _Connection(http.client.HTTPConnection):
 
 def ask(settings: Settings, method: str, path: str, content: Mapping[str, Any] | None = None) -> bytes:
     """The body of the answer; `content` goes as JSON. Raises SidecarError, which says what to do."""
+    body = None if content is None else json.dumps(content).encode()
+    status, answer = asked(settings, method, path, body)
+    if status >= http.client.BAD_REQUEST:
+        raise SidecarError(refusal(settings.admin, answer))
+    return answer
+
+
+def asked(settings: Settings, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """The answer's status and body, also where it is a refusal. Raises SidecarError when there is none."""
     connection = _Connection(settings.admin)
     headers = {"Authorization": f"Key {settings.admin_token}"} if settings.admin_token else {}
-    body = None if content is None else json.dumps(content)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
@@ -45,9 +53,7 @@ def ask(settings: Settings, method: str, path: str, content: Mapping[str, Any] |
         connection.close()
     if response.status == http.client.UNAUTHORIZED:
         raise SidecarError(f"the sidecar at {settings.admin} wants its token: set SIDECAR_ADMIN_TOKEN")
-    if response.status >= http.client.BAD_REQUEST:
-        raise SidecarError(_refusal(settings.admin, answer))
-    return answer
+    return response.status, answer
 
 
 def no_sidecar(address: Address) -> str:
@@ -55,7 +61,8 @@ def no_sidecar(address: Address) -> str:
     return f"what answers at {address} is no sidecar's admin API: name its address with --admin"
 
 
-def _refusal(address: Address, answer: bytes) -> str:
+def refusal(address: Address, answer: bytes) -> str:
+    """What a refused request's answer says."""
     try:
         return f"the sidecar at {address} refuses: {json.loads(answer)['status']['details']}"
     except (ValueError, KeyError, TypeError):

@@ -23,9 +23,10 @@ from sidecar.backtest.trial import ask_none
 from sidecar.capture.arrival import ArrivalReader
 from sidecar.capture.caller import Callers, read_keys
 from sidecar.cli.backtest_tables import show
+from sidecar.cli.stored import has_run, stored_at
 from sidecar.collector import KnowledgeGraph
 from sidecar.data import Data
-from sidecar.errors import ConfigurationError, Problem
+from sidecar.errors import Problem
 from sidecar.events import Events
 from sidecar.exchange import Exchange
 from sidecar.kit import logs
@@ -35,7 +36,6 @@ from sidecar.pipeline.models import ModelServers
 from sidecar.policy.relations import read_graphs
 from sidecar.records.files import Found, read_records, record_files
 from sidecar.settings import Settings
-from sidecar.store.database import DATABASE
 from sidecar.workflow.run import ModelRequest
 
 Advance = Callable[[int], object]
@@ -102,10 +102,7 @@ def _records_of(settings: Settings, place: str) -> tuple[int, Callable[[Advance]
 
 def _stored(settings: Settings, place: str) -> tuple[int, Callable[[Advance], Iterator[Found]]]:
     """What the database holds."""
-    database = _opened(settings)
-    if database is None:
-        message = f"no sidecar has run with this --data: there is no {settings.data / DATABASE}"
-        raise ConfigurationError(Problem(message, field="--on"))
+    database = stored_at(settings, "--on")
     table, read = SOURCES[place]
     with database.connect() as connection:
         total = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar_one()
@@ -128,21 +125,13 @@ def _stored(settings: Settings, place: str) -> tuple[int, Callable[[Advance], It
 
 def _app_graphs(settings: Settings) -> Mapping[tuple[str, str], KnowledgeGraph]:
     """The apps' own knowledge graphs, where a sidecar has run with this --data."""
-    database = _opened(settings)
-    if database is None:
+    if not has_run(settings):
         return {}
+    database = stored_at(settings)
     with database.connect() as connection:
         found = read_graphs(connection)
     database.dispose()
     return found
-
-
-def _opened(settings: Settings) -> sqlalchemy.Engine | None:
-    """The database, to be read beside the engine that may be writing it; None where there is none."""
-    file = settings.data / DATABASE
-    if not file.is_file():
-        return None
-    return sqlalchemy.create_engine(f"sqlite:///file:{file.absolute()}?mode=ro&uri=true", hide_parameters=True)
 
 
 class Asking:

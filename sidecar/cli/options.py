@@ -57,6 +57,22 @@ def add_collectors(command: argparse.ArgumentParser) -> None:
     command.add_argument("--app", default="main", metavar="ID", help="the app whose collectors they are [main]")
 
 
+def add_export(command: argparse.ArgumentParser) -> None:
+    """The options of `sidecar export`."""
+    command.add_argument("source", choices=("app", "queue"), help="the inputs in the app, or the jobs in the queue")
+    command.add_argument("--to", required=True, metavar="FILE", help="where they go; takes the place of what is there")
+    command.add_argument("--collector", default="", metavar="KEY", help="one collector's only")
+
+
+def add_import(command: argparse.ArgumentParser) -> None:
+    """The options of `sidecar import`."""
+    text = "record files, or folders of them: ours, SageMaker's capture, Azure's collection, HAR; each also .gz"
+    command.add_argument("files", nargs="+", metavar="FILE|FOLDER", help=text)
+    command.add_argument(
+        "--app", default="local/main", metavar="USER/APP", help="whose inputs they become [local/main]"
+    )
+
+
 def positive(text: str) -> int:
     """A whole number above 0. Raises ArgumentTypeError."""
     if not text.isdecimal() or not int(text):

@@ -7,15 +7,23 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write `content` aside with `mode`, then rename: a reader sees the old file or the new one, whole."""
+    with writing_whole(path, mode) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing_whole(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """The same for what is written bit by bit: renamed at the end, gone when the block raises."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

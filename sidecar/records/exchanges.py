@@ -12,6 +12,7 @@
     first_index       the first input's index in the exchange
     collector         whose record it is; blank: of exchanges as they came
     sample_exchanges, sample_inputs                    the rates that let it into the record, to re-weight counts by
+    input_id          the id of its only input in an app, where it comes from one
 
 What has a default (1 for the rates, else blank, 0 or {}) may be missing; names that are not known are passed over. No
 header but those in `metadata` is in it, so no credential. Reading makes an input or an output when it is looked at.
@@ -30,7 +31,7 @@ from sidecar.protocol.call import Call, Items
 from sidecar.records.recorded import Recorded, RecordError
 
 FORMAT = "exchange/1"
-_TEXTS = ("caller", "model", "version", "user", "app", "protocol", "error", "output_error", "collector")
+_TEXTS = ("caller", "model", "version", "user", "app", "protocol", "error", "output_error", "collector", "input_id")
 _ID_BYTES = 16
 
 
@@ -63,6 +64,8 @@ def write_exchange(recorded: Recorded) -> bytes:
         "sample_exchanges": recorded.sample_exchanges,
         "sample_inputs": recorded.sample_inputs,
     }
+    if recorded.input_id:
+        line["input_id"] = recorded.input_id
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -71,7 +74,7 @@ def read_exchange(document: Json) -> Recorded:
     inputs, outputs = document.get("inputs"), document.get("outputs")
     if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
         raise RecordError("inputs and outputs must be lists of one length")
-    caller, model, version, user, app, protocol, error, output_error, collector = _texts(document)
+    caller, model, version, user, app, protocol, error, output_error, collector, input_id = _texts(document)
     metadata = document.get("metadata", {})
     if not isinstance(metadata, dict):
         raise RecordError("metadata: must be an object")
@@ -87,6 +90,7 @@ def read_exchange(document: Json) -> Recorded:
         collector,
         _rate(document, "sample_exchanges"),
         _rate(document, "sample_inputs"),
+        input_id,
     )  # fmt: skip
 
 

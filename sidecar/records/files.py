@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,14 @@ _SUFFIXES = (".jsonl", ".ndjson", ".json", ".har")
 Found = Recorded | Exchange | Problem
 
 
+@dataclass(slots=True)
+class Place:
+    """Where the line stands that was read last."""
+
+    file: str = ""
+    line: int = 0
+
+
 def record_files(path: Path) -> list[Path]:
     """`path` itself, or every record file below it, in order. Raises ConfigurationError where there is none."""
     if path.is_dir():
@@ -45,22 +54,30 @@ def _is_record_file(path: Path, root: Path) -> bool:
     return not is_hidden and path.name.removesuffix(".gz").endswith(_SUFFIXES) and path.is_file()
 
 
-def read_records(paths: Sequence[Path], advance: Callable[[int], object] = lambda _: None) -> Iterator[Found]:
-    """What stands in `paths`; `advance` is told of every so many bytes of the files that were read."""
+def read_records(
+    paths: Sequence[Path], advance: Callable[[int], object] = lambda _: None, place: Place | None = None
+) -> Iterator[Found]:
+    """What stands in `paths`; `advance` is told of every so many bytes of the files that were read, and `place` says
+    where what was given last stands: of what is joined from two lines, the second."""
+    place = place or Place()
     halves = AzureHalves()
     for path in paths:
+        place.file, place.line = str(path), 0
         try:
             with path.open("rb") as raw:
-                yield from _read_file(path, raw, halves, advance)
+                yield from _read_file(path, raw, halves, advance, place)
         except (OSError, EOFError) as error:
             yield Problem(f"cannot be read: {error}", file=str(path))
     yield from halves.rest()
 
 
-def _read_file(path: Path, raw: IO[bytes], halves: AzureHalves, advance: Callable[[int], object]) -> Iterator[Found]:
+def _read_file(
+    path: Path, raw: IO[bytes], halves: AzureHalves, advance: Callable[[int], object], place: Place
+) -> Iterator[Found]:
     file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
     told = 0
     for number, line in enumerate(file, 1):
+        place.line = number
         if number == 1 and _is_har(path, line):
             yield from _read_har(path, line + file.read(HAR_BYTES))
         elif line.strip():

@@ -32,3 +32,5 @@ class Recorded(NamedTuple):
     """The fraction of exchanges, drawn from their ids, that could get into the record, in (0, 1]."""
     sample_inputs: float = 1.0
     """The fraction of their inputs, drawn for `collector`, in (0, 1]."""
+    input_id: str = ""
+    """Under which its only input stands in the app that it comes from; blank where it comes from none."""
