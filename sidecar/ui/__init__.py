@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/app.css": ("app.css", "text/css; charset=utf-8"),
-    "/app.js": ("app.js", "text/javascript; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+_MEDIA_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
+_FIRST = "index.html"
 
 
 def pages() -> Mapping[str, tuple[str, bytes]]:
     """Path → (media type, content) of every file of the page."""
-    folder = resources.files(__name__)
-    return {path: (media_type, (folder / name).read_bytes()) for path, (name, media_type) in _FILES.items()}
+    found = {}
+    for file in resources.files(__name__).iterdir():
+        media_type = _MEDIA_TYPES.get(file.name.rpartition(".")[2])
+        if media_type:
+            found["/" if file.name == _FIRST else f"/{file.name}"] = (media_type, file.read_bytes())
+    return found
