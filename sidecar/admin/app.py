@@ -12,6 +12,7 @@ from sidecar.admin.keyring import KEYS, Keyring
 from sidecar.admin.parts import PARTS, Parts
 from sidecar.admin.routes import ROUTES
 from sidecar.admin.state import page
+from sidecar.admin.tail import STREAMS, end_streams
 from sidecar.admin.tries import FailedTries
 
 
@@ -22,7 +23,9 @@ def build_app(parts: Parts) -> web.Application:
     app[KEYS] = Keyring(parts.database, parts.events, parts.clock)
     app[TRIES] = FailedTries(parts.clock.monotonic)
     app[SCOPES] = {(route.method, route.path): route.scope for route in ROUTES}
+    app[STREAMS] = {}
     app.on_startup.append(_open)
+    app.on_shutdown.append(end_streams)
     for route in ROUTES:
         add = app.router.add_get if route.method == "GET" else functools.partial(app.router.add_route, route.method)
         add(route.path, route.handler)

@@ -11,6 +11,7 @@ from aiohttp import web
 from sidecar.backtest.recorder import Recorder
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
+from sidecar.pipeline.tail import Tail
 from sidecar.policy.catalog import Catalog
 from sidecar.policy.relations import Relations
 from sidecar.queue.jobs import JobQueue
@@ -37,6 +38,7 @@ class Parts:
     jobs: JobQueue
     traffic: Callable[[Sequence[str]], Mapping[str, Any]] = lambda _collectors: {"sources": [], "collectors": {}}
     """The whole of `/v1/traffic`, with these collectors."""
+    tail: Tail = field(default_factory=Tail)
     recorder: Recorder = field(default_factory=Recorder)
     operators: Operators = BUILT_IN
     """What the nodes of a back-test can be; their memories are not touched."""

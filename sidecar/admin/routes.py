@@ -17,6 +17,7 @@ from sidecar.admin import (
     keys,
     shown_settings,
     state,
+    tail,
     workflows,
 )
 from sidecar.admin.scopes import Scope
@@ -64,6 +65,7 @@ _OURS = (
     Route("POST", "/v1/jobs/discard", jobs.discard, Scope.WRITE),
     Route("GET", "/v1/ledger", state.ledger, Scope.READ),
     Route("GET", "/v1/traffic", state.traffic, Scope.READ),
+    Route("GET", "/v1/tail", tail.listen, Scope.READ),
     Route("POST", "/v1/check", checking.check, Scope.READ),
     Route("POST", "/v1/backtest", backtest.backtest, Scope.READ),
     Route("POST", "/v1/record", backtest.start, Scope.WRITE),

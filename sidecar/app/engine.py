@@ -58,6 +58,7 @@ from sidecar.pipeline.model_client import new_session
 from sidecar.pipeline.models import ModelServers, check_after_queue, check_workflow
 from sidecar.pipeline.operators import open_operators
 from sidecar.pipeline.plan import Plan, make_plan
+from sidecar.pipeline.tail import Tail
 from sidecar.policy.catalog import Catalog
 from sidecar.policy.relations import Relations
 from sidecar.protocol.call import Call
@@ -125,6 +126,7 @@ class Engine:
         )
         events.operators_broken(self._operator_problems)
         self._recorder = Recorder(self._operators.detectors)
+        self._tail = Tail()
         self._traffic = Traffic(self._clock)
         self._tasks = Tasks(events.task_failed)
         self._queue: KeyedQueue[Captured] = KeyedQueue(settings.queue_memory)
@@ -177,7 +179,7 @@ class Engine:
             self._dispatch = Dispatch(self._jobs, batch, self._clock, self._events)
             self._intake = Intake(
                 self._queue, self._current_plan, self._decode, self._record, self._jobs.paid,
-                self._models.ask_once, self._events,
+                self._models.ask_once, self._events, tail=self._tail,
             )  # fmt: skip
             parts.push_async_callback(self._intake.stop)
             parts.push_async_callback(self._tasks.stop)
@@ -267,6 +269,7 @@ class Engine:
             metrics=self.metrics,
             jobs=self._jobs,
             traffic=self._traffic.to_json,
+            tail=self._tail,
             recorder=self._recorder,
             operators=self._operators,
             origins=origins({}, os.environ),
@@ -282,6 +285,7 @@ class Engine:
 
     async def drain(self) -> None:
         """Take what the relays still send into the queue, let deliveries under way end, and stop taking new ones."""
+        self._tail.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_FRAMES_SECONDS):
                 await self._receiver.drained()

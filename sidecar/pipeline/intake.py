@@ -35,6 +35,7 @@ from sidecar.pipeline.candidate import (
 from sidecar.pipeline.held import withdraw_displaced
 from sidecar.pipeline.models import finish, refusal_of
 from sidecar.pipeline.plan import Plan, Policy
+from sidecar.pipeline.tail import Ended, Tail
 from sidecar.protocol.call import Call
 from sidecar.queue.values import NewJob
 from sidecar.redaction.detectors import UnredactableError
@@ -81,6 +82,7 @@ class Intake:
         ask: Callable[[ModelRequest], Awaitable[Data]],
         events: Events,
         clock: Clock | None = None,
+        tail: Tail | None = None,
     ) -> None:
         self._queue = queue
         self._now = (clock or SystemClock()).now
@@ -90,6 +92,7 @@ class Intake:
         self._paid = paid
         self._ask = ask
         self._events = events
+        self._tail = tail or Tail()
         self._asking = Tasks(events.task_failed)
         self._unpaid: list[Receipts] = []
         self._paying = Tasks(events.task_failed)
@@ -169,8 +172,12 @@ class Intake:
             policies = watching.sampled(fraction_of_id(arrival.id))
         if not policies or not call.inputs:
             captured.connection.acknowledge(UNWANTED)
+            if self._tail.is_heard:
+                self._tell(captured, call.version, ())
         elif watching.asks_a_model and any(policy.asks_a_model for policy in policies):
-            self._start_asking(captured, [to_ask(*each) for each in items_of(policies, arrival, call, self._now())])
+            self._start_asking(
+                captured, call.version, [to_ask(*each) for each in items_of(policies, arrival, call, self._now())]
+            )
         else:
             self._judge(record, captured, policies, call)
 
@@ -178,20 +185,22 @@ class Intake:
         self._add(
             record,
             captured,
+            call.version,
             [(*each, judge(*each)) for each in items_of(policies, captured.arrival, call, self._now())],
         )
 
-    def _start_asking(self, captured: Captured, candidates: list[Candidate]) -> None:
-        if len(self._asking) < ASKING_AT_ONCE:
-            self._asking.start(self._consider_asking(captured, candidates), "pre-queue model call")
-            return
-        self._asking.start(self._consider_asking(captured, candidates, may_ask=False), "pre-queue without its model")
+    def _start_asking(self, captured: Captured, version: str, candidates: list[Candidate]) -> None:
+        may_ask = len(self._asking) < ASKING_AT_ONCE
+        name = "pre-queue model call" if may_ask else "pre-queue without its model"
+        self._asking.start(self._consider_asking(captured, version, candidates, may_ask=may_ask), name)
 
-    async def _consider_asking(self, captured: Captured, candidates: list[Candidate], *, may_ask: bool = True) -> None:
+    async def _consider_asking(
+        self, captured: Captured, version: str, candidates: list[Candidate], *, may_ask: bool
+    ) -> None:
         record = Record()
         try:
             verdicts = await self._judge_all(candidates) if may_ask else [judge_unasked(each) for each in candidates]
-            self._add(record, captured, [(*each, end) for each, end in zip(candidates, verdicts, strict=True)])
+            self._add(record, captured, version, [(*each, end) for each, end in zip(candidates, verdicts, strict=True)])
         except Exception as error:  # noqa: BLE001 - as in _take
             self._fail(captured, error)
             return
@@ -224,21 +233,36 @@ class Intake:
             candidate.item.both()  # what cannot be redacted fails here, under its own name, and not inside a node
         return await finish(run(graph, candidate.item, "$output"), self._ask)
 
-    def _add(self, record: Record, captured: Captured, ends: Sequence[tuple[Policy, Item, Verdict]]) -> None:
+    def _add(
+        self, record: Record, captured: Captured, version: str, ends: Sequence[tuple[Policy, Item, Verdict]]
+    ) -> None:
         record.exchanges.append(captured)
         record.inputs += len(ends)
+        told: list[Ended] | None = [] if self._tail.is_heard else None
         for policy, item, verdict in ends:
             end = verdict
             if isinstance(end, Kept):
                 try:
                     record.kept.append(new_job(captured.arrival, policy, item))
                     record.changes += item.changes
+                    if told is not None:
+                        told.append((policy.key, end))
                     continue
                 except UnredactableError as error:
                     end = Dropped("unredactable", str(error))
                 except Exception as error:  # noqa: BLE001 - what cannot be written costs this input alone
                     end = self._failed(error)
             self._count(record, policy, item, end)
+            if told is not None:
+                told.append((policy.key, end))
+        if told is not None:
+            self._tell(captured, version, told)
+
+    def _tell(self, captured: Captured, version: str, ends: Sequence[Ended]) -> None:
+        try:
+            self._tail.tell(self._plan(), captured.arrival, version, ends)
+        except Exception as error:  # noqa: BLE001 - whoever listens must cost no collector its input
+            self._events.capture_failed("tail", error)
 
     def _count(self, record: Record, policy: Policy, item: Item, end: Filtered | Dropped) -> None:
         key = policy.key

@@ -26,6 +26,7 @@ from sidecar.exchange import Exchange, Message
 from sidecar.kit.ids import RandomIds, fraction_of_id
 from sidecar.pipeline.intake import Intake
 from sidecar.pipeline.plan import Plan
+from sidecar.pipeline.tail import Tail
 from sidecar.protocol.call import Call
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.ledger import read_ledger
@@ -72,10 +73,13 @@ class Room:
         self.receipts = Receipts()
         self.ask: Callable[[ModelRequest], Any] = never
         self.decode: Callable[[Captured], Call] = lambda captured: decode_arrival(captured.arrival)
+        self.tail = Tail()
 
     async def take(self, now: Plan, *exchanges: Exchange) -> dict[str, Any]:
         queue: KeyedQueue[Captured] = KeyedQueue(10**9)
-        intake = Intake(queue, lambda: now, self.decode, self.jobs.record, self.jobs.paid, self.ask, self.events)
+        intake = Intake(
+            queue, lambda: now, self.decode, self.jobs.record, self.jobs.paid, self.ask, self.events, tail=self.tail
+        )
         for each in exchanges:
             arrival = READER.read(payload_of(each))
             if arrival is None:

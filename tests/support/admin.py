@@ -16,6 +16,7 @@ from sidecar import settings, ui
 from sidecar.admin.app import build_app
 from sidecar.admin.metrics import render
 from sidecar.admin.parts import Parts
+from sidecar.pipeline.tail import Tail
 from sidecar.queue.jobs import JobQueue
 from support.catalogs import Shop, open_shop
 
@@ -46,6 +47,7 @@ class Admin:
     session: aiohttp.ClientSession
     jobs: WatchedQueue
     readiness: dict[str, str] = field(default_factory=dict)
+    tail: Tail = field(default_factory=Tail)
 
     async def ask(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -94,5 +96,6 @@ def _parts(admin: Admin, token: str) -> Parts:
         readiness=readiness,
         metrics=metrics,
         jobs=admin.jobs,
+        tail=admin.tail,
         pages=ui.pages(),
     )
