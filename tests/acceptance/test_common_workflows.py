@@ -64,13 +64,16 @@ class Run(NamedTuple):
 
 async def collect(home: Path) -> Run:
     async with model_app(answer) as model:
-        product = Product(home, model.url)
+        product = Product(home, model.url, workers="2")
         for name in COMMON:
             for path in EXAMPLES.glob(f"{name}*.yaml"):
                 shutil.copy(path, product.policies)
         product.policy("witness", WITNESS)
         async with product:
-            sent = [each for number in range(BATCHES) for each in await send(product, number)]
+            sent = [each for number in range(BATCHES // 2) for each in await send(product, number)]
+            assert await product.terminate() == 0
+            await product.start()
+            sent += [each for number in range(BATCHES // 2, BATCHES) for each in await send(product, number)]
             ledger = await product.eventually(
                 "/v1/ledger", lambda said: said["exchanges"]["open"] or said["total"]["pending"] != BATCHES * BATCH
             )
@@ -124,7 +127,7 @@ def test_exactly_the_inputs_are_kept_that_the_policy_means(run: Run, name: str) 
     assert (sums["matched"], sums["delivered"], sums["filtered"]) == (matched, len(expected), matched - len(expected))
 
 
-def test_the_sample_is_the_one_that_the_hash_draws(run: Run) -> None:
+def test_the_sample_is_the_one_that_the_hash_draws_in_every_worker_and_life(run: Run) -> None:
     of_alice = run.exchanges
     assert len(of_alice) == sum(sent.caller == "alice" for sent in run.sent)
     drawn = [each for each in of_alice if fraction(bytes.fromhex(each[0]), each[1], "sampled", "tenth") < 0.1]
