@@ -21,6 +21,8 @@ from sidecar.protocol.openinference import BINARY_HEADER
 MAX_CONTENT_BYTES = 64 * 2**20
 _MAX_CODINGS = 3
 _MAX_DEPTH = 100
+_SHORT_BYTES = 65_536
+"""Counting to the end of so much takes no longer than looking for one bracket after the other."""
 _NOT_NUMBERS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 
 
@@ -102,7 +104,9 @@ def _null_outside_strings(found: re.Match[bytes]) -> bytes:
 
 
 def _may_be_too_deep(content: bytes) -> bool:
-    """False where there are too few brackets; stops at the first that is too many."""
+    """False where there are too few brackets; in a long text, stops at the first that is too many."""
+    if len(content) <= _SHORT_BYTES:
+        return content.count(b"[") + content.count(b"{") > _MAX_DEPTH
     left = _MAX_DEPTH
     for bracket in (b"[", b"{"):
         at = content.find(bracket)

@@ -19,6 +19,7 @@ from sidecar.protocol.stand_in import BYTES, content_of, is_stand_in
 BINARY_HEADER = "inference-header-content-length"
 _NO_METADATA: Mapping[str, Any] = {}
 _FLOATS = ("FP", "BF")
+_WHOLE = frozenset((int,))
 
 
 class _Column(NamedTuple):
@@ -72,7 +73,7 @@ def _column(value: object, where: str) -> _Column:
     name, datatype, shape, data = value.get("name"), value.get("datatype"), value.get("shape"), value.get("data")
     if not isinstance(name, str) or not isinstance(datatype, str):
         raise UndecodedError(f"{where}: name and datatype must be strings")
-    if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
+    if not isinstance(shape, list) or not _WHOLE.issuperset(map(type, shape)) or (shape and min(shape) < 0):
         raise UndecodedError(f"{where}.shape: must be a list of lengths")
     if not isinstance(data, list):
         raise UndecodedError(f"{where}.data: must be a list")
@@ -104,7 +105,7 @@ def _split(column: _Column, length: int) -> list[Tensor]:
         step = math.prod(shape)
         if len(data) != length * step:
             raise UndecodedError(f"tensor {name[:80]!r}: {len(data)} values do not fill shape {list(column.shape)}")
-        rows = [data[index * step : (index + 1) * step] for index in range(length)]
+        rows = [data] if length == 1 else [data[index * step : (index + 1) * step] for index in range(length)]
     return [Tensor(row, name, datatype, shape) for row in rows]
 
 
