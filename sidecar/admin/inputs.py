@@ -16,6 +16,8 @@ from sqlalchemy import Connection
 
 from sidecar.admin.asking import Owner, ids_in, invalid, objects, owner_of, page_of, read_json
 from sidecar.admin.envelope import Code, answer, status_of
+from sidecar.admin.input_query import place_before, wanted_by, write_place
+from sidecar.admin.npy import npy_of
 from sidecar.admin.parts import PARTS
 from sidecar.data import Data, Json, from_wire, to_wire
 from sidecar.errors import ConfigurationError, NotFoundError, Problem
@@ -35,6 +37,7 @@ _FIELDS = ("inputs", "input_id_conflict_resolution", "inputs_add_job_id")
 _INPUT_FIELDS = ("id", "data", "dataset_ids", "created_at", "status")
 _DUPLICATE_ID = "Input has a duplicate ID."
 _DUPLICATE_URL = "Input has a duplicate URL; allow_duplicate_url keeps it all the same."
+_ANNOTATIONS = ("model_output", "workflow_output")
 _SHOWN_IN_PLACE = ("image/", "audio/", "video/")
 _CONTENT_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -65,9 +68,11 @@ async def post(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """Delete inputs for good; ids that are not there are passed over, as a repeat must not fail."""
+    """Delete inputs for good, one by the path or several by the body; ids that are not there are passed over, as a
+    repeat must not fail."""
     body = await read_json(request, ("ids",))
-    ids, owner = ids_in(body), owner_of(request, body)
+    name = request.match_info.get("id")
+    ids, owner = ids_in(body) if name is None else [name], owner_of(request, body)
     parts, who = request.app[PARTS], who_acts()
     change = Change("inputs.deleted", "/".join(owner), before=ids)
 
@@ -135,36 +140,80 @@ def _answer(inputs: list[Json]) -> web.Response:
 
 
 async def list_all(request: web.Request) -> web.Response:
-    """A page of inputs, newest first, without media content; `collector=` narrows it to one collector's."""
+    """A page of inputs, newest first, without media content; see `input_query` for what narrows it."""
     owner, page = owner_of(request), page_of(request, _DEFAULT_PER_PAGE)
-    collector = request.query.get("collector", "")
+    wanted, before = wanted_by(request), place_before(request)
 
     def work(connection: Connection) -> list[StoredInput]:
-        return store.list_inputs(connection, *owner, page=page.number, per_page=page.size, collector=collector)
+        return store.list_inputs(
+            connection, *owner, page=page.number, per_page=page.size, wanted=wanted, before=before
+        )  # fmt: skip
 
-    return answer(inputs=[_show(each) for each in await request.app[PARTS].database.read(work)])
+    found = await request.app[PARTS].database.read(work)
+    following = write_place(found[-1]) if len(found) == page.size else None
+    return answer(inputs=[_show(each) for each in found], next_before=following)
 
 
 async def get(request: web.Request) -> web.Response:
+    return answer(input=_show(await _found(request)))
+
+
+async def list_annotations(request: web.Request) -> web.Response:
+    """What models said of an input and was kept with it: each with its concepts and regions."""
+    found = await _found(request)
+    kept = [(name, found.data.metadata.get(name)) for name in _ANNOTATIONS]
+    shown = [
+        {
+            "id": name,
+            "input_id": found.id,
+            "user_id": found.user_id,
+            "created_at": rfc3339(found.created_at),
+            "status": status_of(Code.SUCCESS),
+            "data": data,
+        }
+        for name, data in kept
+        if isinstance(data, dict)
+    ]
+    return answer(annotations=shown)
+
+
+async def content(request: web.Request) -> web.Response:
+    """The bytes of an input's image, video or audio; of its tensor `tensor`, as NumPy's .npy; or of its raw body."""
+    if "tensor" in request.query:
+        tensor = next(
+            (each for each in (await _found(request)).data.tensors if each.name == request.query["tensor"]), None
+        )
+        served = None if tensor is None else npy_of(tensor)
+        if served is None:
+            raise NotFoundError(f"no tensor of numbers {request.query['tensor']!r} in this input")
+        return _served(served, "application/octet-stream")
+    owner, name = owner_of(request), request.match_info["id"]
+    found = await request.app[PARTS].database.read(lambda connection: store.read_content(connection, *owner, name))
+    if found is None:
+        raw = (await _found(request)).data.raw
+        if raw is None:
+            raise NotFoundError(f"no input {name!r} with content in this app")
+        return _served(raw.content, "application/octet-stream")
+    return _served(found.body, found.media_type)
+
+
+async def _found(request: web.Request) -> StoredInput:
+    """Raises NotFoundError."""
     owner, name = owner_of(request), request.match_info["id"]
     found = await request.app[PARTS].database.read(lambda connection: store.get_input(connection, *owner, name))
     if found is None:
         raise NotFoundError(f"no input {name!r} in this app")
-    return answer(input=_show(found))
+    return found
 
 
-async def content(request: web.Request) -> web.Response:
-    """The bytes of an input's image, video or audio."""
-    owner, name = owner_of(request), request.match_info["id"]
-    found = await request.app[PARTS].database.read(lambda connection: store.read_content(connection, *owner, name))
-    if found is None:
-        raise NotFoundError(f"no input {name!r} with content in this app")
+def _served(body: bytes, media_type: str) -> web.Response:
     headers = dict(_CONTENT_HEADERS)
-    is_shown = found.media_type.startswith(_SHOWN_IN_PLACE) and "svg" not in found.media_type
+    is_shown = media_type.startswith(_SHOWN_IN_PLACE) and "svg" not in media_type
     if not is_shown:
         headers["Content-Disposition"] = "attachment"
-    media_type = found.media_type if is_shown else "application/octet-stream"
-    return web.Response(body=found.body, content_type=media_type, headers=headers)
+    return web.Response(
+        body=body, content_type=media_type if is_shown else "application/octet-stream", headers=headers
+    )  # fmt: skip
 
 
 def _show(stored: StoredInput) -> Json:

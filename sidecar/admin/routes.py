@@ -54,7 +54,9 @@ _CONTRACT = (
     Route("POST", "/inputs", inputs.post, Scope.INPUTS),
     Route("GET", "/inputs", inputs.list_all, Scope.INPUTS),
     Route("GET", "/inputs/{id}", inputs.get, Scope.INPUTS),
+    Route("GET", "/inputs/{id}/annotations", inputs.list_annotations, Scope.INPUTS),
     Route("DELETE", "/inputs", inputs.delete, Scope.INPUTS),
+    Route("DELETE", "/inputs/{id}", inputs.delete, Scope.INPUTS),
 )
 """Each of them stands at both of the contract's paths."""
 _OURS = (

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, event
 from sqlmodel import SQLModel
 
 from sidecar.errors import CapacityError
+from sidecar.store import input_search
 from sidecar.store.tables import TABLES
 
 T = TypeVar("T")
@@ -84,8 +85,13 @@ class Database:
         await self.close()
 
     async def open(self) -> None:
-        """Make the tables that are missing."""
-        await self.write(lambda connection: SQLModel.metadata.create_all(connection, tables=TABLES))
+        """Make the tables that are missing, and what finds the inputs in them."""
+
+        def make(connection: Connection) -> None:
+            SQLModel.metadata.create_all(connection, tables=TABLES)
+            input_search.prepare(connection)
+
+        await self.write(make)
 
     async def close(self) -> None:
         """Wait for what is under way, then let go; safe twice."""

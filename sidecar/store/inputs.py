@@ -15,6 +15,8 @@ import orjson
 from sqlalchemy import Connection, RowMapping, delete, func, select
 
 from sidecar.data import Data, Media, from_wire, media_type_of, to_wire
+from sidecar.store import input_search
+from sidecar.store.input_search import ANY, Indexed, Place, Wanted
 from sidecar.store.insert import insert_new
 from sidecar.store.tables import INPUT
 
@@ -52,7 +54,9 @@ class Content(NamedTuple):
 
 def insert_inputs(connection: Connection, inputs: Sequence[StoredInput]) -> list[bool]:
     """Insert `inputs`, in order: True for each that is new, False where its app has that id already."""
-    return insert_new(connection, INPUT, [_to_row(stored) for stored in inputs])
+    are_new = insert_new(connection, INPUT, [_to_row(stored) for stored in inputs])
+    input_search.index(connection, [_indexed(stored) for stored, is_new in zip(inputs, are_new, strict=True) if is_new])
+    return are_new
 
 
 def repeat_a_url(connection: Connection, inputs: Sequence[StoredInput]) -> list[bool]:
@@ -96,22 +100,22 @@ def list_inputs(
     *,
     page: int = 1,
     per_page: int = DEFAULT_PER_PAGE,
-    collector: str = "",
+    wanted: Wanted = ANY,
+    before: Place | None = None,
 ) -> list[StoredInput]:
-    """A page of an app's inputs, newest first, without media content; `collector` narrows it to one collector's.
+    """A page of an app's inputs, newest first, without media content; `wanted` narrows it.
 
-    `page` counts from 1 and `per_page` is at most 1000; what is outside is brought inside.
+    It begins after `before`, or is the one with the number `page`, which counts from 1. `per_page` is at most 1000;
+    what is outside is brought inside.
     """
     size = min(max(per_page, 1), MAX_PER_PAGE)
+    ids = input_search.find(connection, (user_id, app_id), wanted, size, before, (max(page, 1) - 1) * size)
     columns = [column for column in INPUT.c if column.name != "content"]
-    statement = (
-        select(*columns, func.coalesce(func.length(INPUT.c.content), 0).label("content_bytes"))
-        .where(*_in_app(user_id, app_id, collector))
-        .order_by(INPUT.c.created_at.desc(), INPUT.c.id.desc())
-        .limit(size)
-        .offset((max(page, 1) - 1) * size)
+    statement = select(*columns, func.coalesce(func.length(INPUT.c.content), 0).label("content_bytes")).where(
+        INPUT.c.user_id == user_id, INPUT.c.app_id == app_id, INPUT.c.id.in_(ids)
     )
-    return [_from_row(row, None) for row in connection.execute(statement).mappings()]
+    found = {row["id"]: _from_row(row, None) for row in connection.execute(statement).mappings()}
+    return [found[name] for name in ids]
 
 
 def read_content(connection: Connection, user_id: str, app_id: str, input_id: str) -> Content | None:
@@ -125,7 +129,9 @@ def read_content(connection: Connection, user_id: str, app_id: str, input_id: st
 
 def delete_inputs(connection: Connection, user_id: str, app_id: str, ids: Iterable[str]) -> int:
     """Delete inputs by id; gives how many there were."""
-    where = (INPUT.c.user_id == user_id, INPUT.c.app_id == app_id, INPUT.c.id.in_(list(ids)))
+    ids = list(ids)
+    input_search.forget(connection, user_id, app_id, ids)
+    where = (INPUT.c.user_id == user_id, INPUT.c.app_id == app_id, INPUT.c.id.in_(ids))
     return connection.execute(delete(INPUT).where(*where)).rowcount
 
 
@@ -133,9 +139,8 @@ def _named(user_id: str, app_id: str, input_id: str) -> tuple[Any, ...]:
     return (INPUT.c.user_id == user_id, INPUT.c.app_id == app_id, INPUT.c.id == input_id)
 
 
-def _in_app(user_id: str, app_id: str, collector: str) -> tuple[Any, ...]:
-    app = (INPUT.c.user_id == user_id, INPUT.c.app_id == app_id)
-    return (*app, INPUT.c.collector == collector) if collector else app
+def _indexed(stored: StoredInput) -> Indexed:
+    return Indexed(*(getattr(stored, name) for name in Indexed._fields))
 
 
 def _to_row(stored: StoredInput) -> dict[str, Any]:

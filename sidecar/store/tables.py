@@ -170,7 +170,9 @@ class InputRow(SQLModel, table=True):
 
     __tablename__ = "input"
     __table_args__ = (
-        Index("input_newest", "user_id", "app_id", "created_at", "id"),
+        Index(
+            "input_listed", "user_id", "app_id", "created_at", "id", "collector", "caller", "model", "version"
+        ),  # whatever a listing is narrowed by stands in it: no row is read before it is shown
         Index("input_by_url", "user_id", "app_id", "url"),
     )
 
@@ -185,12 +187,34 @@ class InputRow(SQLModel, table=True):
     url: str = ""
     """The address of the image, video or audio that was posted by one, else blank."""
     dataset_ids: str = "[]"
-    collector: str = Field(default="", index=True)
+    collector: str = ""
     """The collector's key when a collector posted it, else blank."""
     caller: str = ""
     model: str = ""
     version: str = ""
     created_at: float
+
+
+class InputConceptRow(SQLModel, table=True):
+    """A concept of an input, with all that a search for it may be narrowed by: see `input_search`."""
+
+    __tablename__ = "input_concept"
+    __table_args__ = (
+        Index("input_concept_of", "user_id", "app_id", "id"),
+        {"sqlite_with_rowid": False},  # the key is the order in which it is read
+    )
+
+    user_id: str = Field(primary_key=True)
+    app_id: str = Field(primary_key=True)
+    concept: str = Field(primary_key=True)
+    created_at: float = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    """The input's."""
+    value: float
+    collector: str
+    caller: str
+    model: str
+    version: str
 
 
 def _table(row: type[SQLModel]) -> Table:
@@ -207,5 +231,6 @@ JOB = _table(JobRow)
 TALLY = _table(TallyRow)
 NODE_MEMORY = _table(NodeMemoryRow)
 INPUT = _table(InputRow)
-TABLES = (COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, API_KEY, AUDIT, JOB, TALLY, NODE_MEMORY, INPUT)
+INPUT_CONCEPT = _table(InputConceptRow)
+TABLES = (COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, API_KEY, AUDIT, JOB, TALLY, NODE_MEMORY, INPUT, INPUT_CONCEPT)
 """Ours alone: whatever else a process defines with SQLModel stands in the same metadata."""

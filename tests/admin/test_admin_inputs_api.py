@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import Any
 
+import numpy
 import pytest
 from support.admin import Admin
 
-from sidecar.data import Data, Media, Text
+from sidecar.data import Concept, Data, Media, Raw, Tensor, Text
 from sidecar.store.inputs import StoredInput, insert_inputs
 
 PNG = base64.b64decode(
@@ -161,3 +163,120 @@ async def test_inputs_are_deleted_by_id_and_a_repeat_is_harmless(admin: Admin) -
     status, answer = await admin.ask("DELETE", INPUTS, {"ids": []})
     assert (status, answer["status"]["code"]) == (400, 11102)
     assert answer["status"]["details"].startswith("ids:")
+
+
+def search_rows() -> list[StoredInput]:
+    return [
+        StoredInput(
+            "local", "main", f"i{number}",
+            Data(text=Text("late refund" if number % 2 else "thanks"), concepts=(Concept("cat", number / 10),)),
+            1_700_000_000.0 + number, caller="ann" if number < 4 else "bob", model="m", collector="c",
+        )
+        for number in range(8)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("caller=bob&model=m", "i7 i6 i5 i4"),
+        ("concept=cat&least=0.2&most=0.4", "i4 i3 i2"),
+        ("text=refund", "i7 i5 i3 i1"),
+        ("text=refund&caller=ann&concept=cat&least=0.2", "i3"),
+        ("since=2023-11-14T22:13:26Z", "i7 i6"),
+        ("since=2023-11-14T23:13:26+01:00", "i7 i6"),
+        ("until=1700000002", "i1 i0"),
+        ("collector=other", ""),
+        ("caller=", "i7 i6 i5 i4 i3 i2 i1 i0"),
+    ],
+)
+async def test_inputs_are_searched(admin: Admin, query: str, expected: str) -> None:
+    await admin.shop.database.write(lambda connection: insert_inputs(connection, search_rows()))
+    found: list[str] = []
+    following = ""
+    while True:
+        _, page = await admin.ask("GET", f"{INPUTS}?{query}&per_page=3&before={following}")
+        found += [each["id"] for each in page["inputs"]]
+        if page["next_before"] is None:
+            break
+        following = page["next_before"]
+    assert " ".join(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("concept=cat&least=x", "least: must be a number"),
+        ("concept=cat&most=nan", "most: must be a number"),
+        ("least=0.1", "concept: is missing"),
+        ("since=yesterday", "since: must be a number"),
+        ("before=1", "before: must be an answer's next_before"),
+        ("before=x,y", "before: must be a number"),
+        ("text=" + "x" * 513, "text: must be text of at most 512 characters"),
+        ("per_page=1001", "per_page: must be at most 1000"),
+    ],
+)
+async def test_a_search_that_makes_no_sense_is_refused(admin: Admin, query: str, said: str) -> None:
+    status, answer = await admin.ask("GET", f"{INPUTS}?{query}")
+    assert (status, answer["status"]["code"]) == (400, 11102)
+    assert answer["status"]["details"].startswith(said)
+
+
+async def test_what_models_said_is_shown_as_annotations(admin: Admin) -> None:
+    output = {"concepts": [{"id": "cat", "name": "cat", "value": 0.0}]}
+    data = Data(text=Text("x"), metadata={"model_output": output, "workflow_output": {"text": {"raw": "a cat"}}})
+    rows = [StoredInput("local", "main", "i", data, 1.0), StoredInput("local", "main", "j", Data(text=Text("x")), 1.0)]
+    await admin.shop.database.write(lambda connection: insert_inputs(connection, rows))
+    _, answer = await admin.ask("GET", f"{INPUTS}/i/annotations")
+    assert [(each["id"], each["input_id"], each["data"]) for each in answer["annotations"]] == [
+        ("model_output", "i", output),
+        ("workflow_output", "i", {"text": {"raw": "a cat"}}),
+    ]
+    assert (await admin.ask("GET", f"{INPUTS}/j/annotations"))[1]["annotations"] == []
+    status, answer = await admin.ask("GET", f"{INPUTS}/x/annotations")
+    assert (status, answer["status"]["code"]) == (404, 30102)
+
+
+@pytest.mark.parametrize(
+    ("value", "datatype", "dtype"),
+    [
+        ([[1.5, 2.0], [3.0, 4.0]], "FP32", "float32"),
+        ([1, 2, 3], "INT64", "int64"),
+        ([300, 2], "UINT8", "float64"),
+        (7, "", "float64"),
+        ([True, False], "BOOL", "bool"),
+        ([[]], "FP32", "float32"),
+    ],
+)
+async def test_a_tensors_bytes_are_what_numpy_reads(admin: Admin, value: Any, datatype: str, dtype: str) -> None:
+    row = StoredInput("local", "main", "i", Data(tensors=(Tensor(value, "x", datatype),)), 1.0)
+    await admin.shop.database.write(lambda connection: insert_inputs(connection, [row]))
+    async with admin.session.get(f"{admin.url}/v1/users/local/apps/main/inputs/i/content?tensor=x") as response:
+        read = numpy.load(io.BytesIO(await response.read()))
+        assert response.headers["Content-Disposition"] == "attachment"
+    assert read.dtype == numpy.dtype(dtype)
+    assert read.tolist() == value
+
+
+async def test_what_is_no_block_of_numbers_has_no_such_bytes(admin: Admin) -> None:
+    tensors = (Tensor(["a"], "text"), Tensor([[1], [1, 2]], "ragged"), Tensor(None, "null"))
+    row = StoredInput("local", "main", "i", Data(tensors=tensors), 1.0)
+    await admin.shop.database.write(lambda connection: insert_inputs(connection, [row]))
+    for name in ("text", "ragged", "null", "other"):
+        status, answer = await admin.ask("GET", f"/v1/users/local/apps/main/inputs/i/content?tensor={name}")
+        assert (status, answer["status"]["code"]) == (404, 30102), name
+
+
+async def test_a_raw_body_is_handed_over_as_it_came(admin: Admin) -> None:
+    row = StoredInput("local", "main", "i", Data(raw=Raw(b"<script>", "text/html")), 1.0)
+    await admin.shop.database.write(lambda connection: insert_inputs(connection, [row]))
+    async with admin.session.get(f"{admin.url}/v1/users/local/apps/main/inputs/i/content") as response:
+        assert await response.read() == b"<script>"
+        assert response.headers["Content-Type"] == "application/octet-stream"
+
+
+async def test_one_input_is_deleted_by_its_path(admin: Admin) -> None:
+    await admin.ask("POST", INPUTS, {"inputs": [text("one"), text("two")]})
+    assert (await admin.ask("DELETE", f"{INPUTS}/one"))[0] == 200
+    _, listed = await admin.ask("GET", INPUTS)
+    assert [each["id"] for each in listed["inputs"]] == ["two"]

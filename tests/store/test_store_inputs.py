@@ -21,6 +21,7 @@ from sidecar.data import (
     Text,
 )
 from sidecar.store.database import Database, sqlite_url
+from sidecar.store.input_search import Wanted
 from sidecar.store.inputs import (
     Content,
     StoredInput,
@@ -122,7 +123,9 @@ async def test_pages_newest_first_without_content(database: Database) -> None:
     assert (first[0].content_bytes, first[0].media_type) == (len(PNG), "image/png")
     assert await database.read(lambda c: list_inputs(c, "me", "app", page=9)) == []
     assert len(await database.read(lambda c: list_inputs(c, "me", "app", page=0, per_page=0))) == 1
-    assert [each.id for each in await database.read(lambda c: list_inputs(c, "me", "app", collector="w"))] == [
+    assert [
+        each.id for each in await database.read(lambda c: list_inputs(c, "me", "app", wanted=Wanted(collector="w")))
+    ] == [
         "i3",
         "i1",
     ]
@@ -133,4 +136,4 @@ async def test_deleted_is_gone(database: Database) -> None:
     assert await database.write(lambda c: delete_inputs(c, "me", "app", ["a", "none"])) == 1
     assert await database.write(lambda c: delete_inputs(c, "you", "app", ["b"])) == 0
     assert await database.read(lambda c: len(list_inputs(c, "me", "app"))) == 2
-    assert await database.read(lambda c: len(list_inputs(c, "me", "app", collector="w"))) == 1
+    assert await database.read(lambda c: len(list_inputs(c, "me", "app", wanted=Wanted(collector="w")))) == 1
