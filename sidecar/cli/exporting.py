@@ -7,9 +7,11 @@ what comes or goes meanwhile some is in it and some is not; what stays is in it 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import orjson
 import sqlalchemy
@@ -26,6 +28,7 @@ from sidecar.settings import Settings
 from sidecar.store.inputs import get_input
 from sidecar.store.tables import INPUT, JOB
 
+STANDARD_OUTPUT = "-"
 AT_ONCE = 500
 """Names that are read in one go; what they name is read one by one, as an image may be large."""
 _OWNER_ONLY = 0o600
@@ -34,11 +37,11 @@ _TABLES: dict[str, Table] = {"app": INPUT, "queue": JOB}
 
 def export(settings: Settings, given: argparse.Namespace) -> int:
     """Write them; exit 1 when some cannot be written, which are named. Raises ConfigurationError."""
-    table, target, count, failed = _TABLES[given.source], Path(given.to), 0, 0
+    table, count, failed = _TABLES[given.source], 0, 0
     wanted: list[ColumnElement[bool]] = [table.c.collector == given.collector] if given.collector else []
     database = stored_at(settings)
     try:
-        with database.connect() as connection, writing_whole(target, _OWNER_ONLY) as file, _progress() as progress:
+        with database.connect() as connection, _opened(given.to) as file, _progress() as progress:
             counting = select(sqlalchemy.func.count()).select_from(table).where(*wanted)
             bar = progress.add_task("exported", total=connection.execute(counting).scalar_one())
             for recorded in (_inputs if given.source == "app" else _jobs)(connection, wanted):
@@ -51,8 +54,15 @@ def export(settings: Settings, given: argparse.Namespace) -> int:
                 progress.advance(bar)
     finally:
         database.dispose()
-    sys.stdout.write(f"{count:,} inputs in {target}\n")
+    (sys.stderr if given.to == STANDARD_OUTPUT else sys.stdout).write(f"{count:,} inputs in {given.to}\n")
     return 1 if failed else 0
+
+
+def _opened(to: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """The file, whole or not there; standard output is what it is, say a pipe out of a container."""
+    if to == STANDARD_OUTPUT:
+        return contextlib.nullcontext(sys.stdout.buffer)
+    return writing_whole(Path(to), _OWNER_ONLY)
 
 
 def _progress() -> Progress:

@@ -60,7 +60,12 @@ def add_collectors(command: argparse.ArgumentParser) -> None:
 def add_export(command: argparse.ArgumentParser) -> None:
     """The options of `sidecar export`."""
     command.add_argument("source", choices=("app", "queue"), help="the inputs in the app, or the jobs in the queue")
-    command.add_argument("--to", required=True, metavar="FILE", help="where they go; takes the place of what is there")
+    command.add_argument(
+        "--to",
+        required=True,
+        metavar="FILE",
+        help="where they go, - for standard output; takes the place of what is there",
+    )
     command.add_argument("--collector", default="", metavar="KEY", help="one collector's only")
 
 
