@@ -19,6 +19,9 @@ from sidecar.settings import Settings
 from sidecar.store.database import Database
 from sidecar.workflow.operators.registry import BUILT_IN, Operators
 
+Calls = tuple[str, str, str]
+"""Whose calls of which model: (caller, model, version)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
@@ -36,8 +39,11 @@ class Parts:
     """Part → what is wrong with it, blank when nothing is."""
     metrics: Callable[[], Awaitable[bytes]]
     jobs: JobQueue
-    traffic: Callable[[Sequence[str]], Mapping[str, Any]] = lambda _collectors: {"sources": [], "collectors": {}}
-    """The whole of `/v1/traffic`, with these collectors."""
+    traffic: Callable[[Sequence[str], Callable[[Calls], Calls]], Mapping[str, Any]] = lambda _known, _shown: {
+        "sources": [],
+        "collectors": {},
+    }
+    """The whole of `/v1/traffic`, with these collectors; what its sources are shown as is handed in."""
     tail: Tail = field(default_factory=Tail)
     recorder: Recorder = field(default_factory=Recorder)
     operators: Operators = BUILT_IN

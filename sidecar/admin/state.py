@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Mapping
+
 from aiohttp import web
 
 from sidecar.admin.auth import may_read
 from sidecar.admin.envelope import plain
-from sidecar.admin.parts import PARTS
+from sidecar.admin.parts import PARTS, Calls
+from sidecar.collector import Collector, RedactRule
+from sidecar.data import Data
+from sidecar.redaction.detectors import UnredactableError
+from sidecar.redaction.rules import Redaction
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -24,9 +31,34 @@ async def ledger(request: web.Request) -> web.Response:
 
 
 async def traffic(request: web.Request) -> web.Response:
-    """Calls and what was kept of them, by source and by collector; the last hour by the minute."""
+    """Calls and what was kept of them, by source and by collector; the last hour by the minute.
+
+    A caller is named as the collectors of its model redact it.
+    """
     parts = request.app[PARTS]
-    return plain(parts.traffic([collector.key for collector in parts.catalog.snapshot.collectors]))
+    collectors = parts.catalog.snapshot.collectors
+    shown = functools.partial(_shown, _redactions(collectors))
+    return plain(parts.traffic([collector.key for collector in collectors], shown))
+
+
+def _redactions(collectors: Iterable[Collector]) -> Mapping[str, Redaction]:
+    """Model → the rules of all its collectors together."""
+    rules: dict[str, dict[RedactRule, None]] = {}
+    for collector in collectors:
+        rules.setdefault(collector.source.model_id, {}).update(dict.fromkeys(collector.redact))
+    return {model: Redaction(tuple(found)) for model, found in rules.items() if found}
+
+
+def _shown(redactions: Mapping[str, Redaction], source: Calls) -> Calls:
+    redaction = redactions.get(source[1])
+    if redaction is None:
+        return source
+    caller, model, version = source
+    try:
+        left = redaction.input(Data(metadata={"caller": caller, "model": model, "version": version})).metadata
+    except UnredactableError:
+        left = {}
+    return (str(left.get("caller", "")), model, str(left.get("version", "")))
 
 
 async def health(_request: web.Request) -> web.Response:

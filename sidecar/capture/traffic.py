@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from sidecar.capture.arrival import Arrival
@@ -56,6 +56,12 @@ class Minutes:
             self._turn_to(minute)
         self._counts[minute % MINUTES] += count
 
+    def add_all(self, other: Minutes) -> None:
+        newest = max(self._newest, other._newest)
+        counts = zip(self.oldest_first(newest), other.oldest_first(newest), strict=True)
+        for minute, (own, theirs) in enumerate(counts, newest - MINUTES + 1):
+            self._counts[minute % MINUTES] = own + theirs
+
     def oldest_first(self, minute: int) -> list[int]:
         """The counts up to `minute`, which is the last of them."""
         self._turn_to(minute)
@@ -79,6 +85,13 @@ class Passing:
         self.latencies: Counter[int] = Counter()
         """Step → exchanges."""
         self.minutes = Minutes()
+
+    def add(self, other: Passing) -> None:
+        self.exchanges += other.exchanges
+        self.failed += other.failed
+        self.kept += other.kept
+        self.latencies += other.latencies
+        self.minutes.add_all(other.minutes)
 
     def to_json(self, minute: int) -> Json:
         counts = {"exchanges": self.exchanges, "failed": self.failed, "kept": self.kept}
@@ -124,12 +137,15 @@ class Traffic:
         for (collector, _, _), count in others.items():
             self._collector(collector)[0].add(minute, count)
 
-    def to_json(self, known: Sequence[str]) -> Json:
-        """All of it; of collectors only those that are `known`."""
+    def to_json(self, known: Sequence[str], shown: Callable[[Source], Source]) -> Json:
+        """All of it; of collectors only those that are `known`. Sources that are `shown` alike are counted together."""
         minute = int(self._now() // 60)
+        by_name: dict[Source, Passing] = {}
+        for source, passing in self._sources.items():
+            by_name.setdefault(shown(source), Passing()).add(passing)
         sources = [
             {"caller": caller, "model": model, "version": version, **passing.to_json(minute)}
-            for (caller, model, version), passing in self._sources.items()
+            for (caller, model, version), passing in by_name.items()
         ]
         collectors = {
             key: {"matched": matched.oldest_first(minute), "kept": kept.oldest_first(minute)}

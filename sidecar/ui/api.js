@@ -47,6 +47,22 @@ export async function askJson(path, options) {
 
 export const change = (method, path, body, headers) => askJson(path, { method, body, headers });
 
+/** The events of a stream as [name, data], until it ends. */
+export async function* askStream(path, signal) {
+  const answer = await fetch(path, { headers: token ? { Authorization: `Bearer ${token}` } : {}, cache: "no-store", signal });
+  if (!answer.ok) throw new Refused(answer.status, (await answer.json()).status?.details || `HTTP ${answer.status}`);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+    const blocks = (text + value).split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/:\s?(.*)/s)));
+      if (fields.event) yield [fields.event, JSON.parse(fields.data)];
+    }
+  }
+}
+
 /** Where an app's collectors, workflows or inputs are; `key` is `id` in the embedded app, else `user/app/id`. */
 export function placeOf(key, kind) {
   const [user, app] = key.split("/").map(encodeURIComponent);

@@ -1,14 +1,14 @@
-/* What was kept: a gallery, newest first, narrowed by collector, caller, concept and probability; a page at a time. */
+/* What was kept: a gallery, newest first, narrowed by collector, caller, concept, probability and words, page by page. */
 
 import { askJson, placeOf } from "./api.js";
 import { conceptBar, conceptsOf, shown, topFirst } from "./content.js";
 import { button, element, empty, having, keep, newId, say, settled, title } from "./dom.js";
-import { ago, clock, whole } from "./format.js";
+import { ago, clock } from "./format.js";
+import { tell } from "./notices.js";
 
-const PAGE = 24;
-const READ = 96;
-const MOST_PAGES = 5;
-const FILTERS = ["collector", "caller", "concept", "least", "most"];
+const PAGE = 28;
+const FILTERS = ["collector", "caller", "concept", "least", "most", "text"];
+const LABELS = { collector: "Collector", caller: "Caller", concept: "Concept", text: "Words" };
 
 // Where the model's own answer is kept beside a workflow's, the top of each; else the two likeliest concepts.
 function opinions(data) {
@@ -32,120 +32,115 @@ function card(input, key) {
   return element("li", "", link);
 }
 
+/** A field of the bar, which offers `list` where it has one. */
+function textField(name, value) {
+  const list = having(element("datalist", ""), { id: newId(name) });
+  const field = having(element("input", ""), { type: "search", value, placeholder: "any", spellcheck: "false", list: list.id });
+  return { field, list, node: element("label", "", element("span", "", LABELS[name]), field, list) };
+}
+
+function numberField(label, value, placeholder) {
+  return having(element("input", ""), { type: "number", min: 0, max: 1, step: 0.05, value, placeholder, "aria-label": label });
+}
+
 class Gallery {
   constructor(query) {
-    this.fields = Object.fromEntries(FILTERS.map((name) => [name, this.field(name, query.get(name) || "")]));
+    const given = (name) => query.get(name) || "";
+    this.texts = Object.fromEntries(Object.keys(LABELS).map((name) => [name, textField(name, given(name))]));
+    this.least = numberField("least probability", given("least"), "0");
+    this.most = numberField("largest probability", given("most"), "1");
+    const range = element("span", "range", this.least, " to ", this.most);
+    this.range = element("div", "probability", element("span", "", "Probability"), range);
+    const { collector, caller, concept, text } = this.texts;
+    this.bar = element("div", "filters", collector.node, caller.node, concept.node, this.range, text.node);
+    this.bar.addEventListener("input", settled(250, () => this.restart()));
     this.cards = new Map();
     this.inputs = [];
-    this.pages = 0;
     this.list = element("ul", "gallery");
-    this.none = empty(element("p", "", "Nothing here yet."));
     this.note = element("p", "note");
-    this.none.append(this.note);
-    this.more = button("Show more", "quiet", () => this.load(false));
-    const range = element("span", "range", this.fields.least, " to ", this.fields.most);
-    this.bar = element("div", "filters", labelled("Collector", this.fields.collector), labelled("Caller", this.fields.caller),
-      labelled("Concept", this.fields.concept), element("label", "", element("span", "", "Probability"), range));
-    this.pager = element("p", "pager", this.more);
+    this.none = empty(element("p", ""), this.note);
+    this.pager = element("p", "pager", button("Show more", "quiet", () => this.more()));
+    this.pager.hidden = true;
     this.nodes = [title("Inputs", "What was kept, newest first."), this.bar, this.list, this.none, this.pager];
+    this.allowRange();
   }
 
-  field(name, value) {
-    const isNumber = name === "least" || name === "most";
-    const made = having(element("input", ""), { value, spellcheck: "false", placeholder: isNumber ? (name === "least" ? "0" : "1") : "any" });
-    if (isNumber) having(made, { type: "number", min: 0, max: 1, step: 0.05, "aria-label": name === "least" ? "least probability" : "largest probability" });
-    else {
-      this.lists = { ...this.lists, [name]: having(element("datalist", ""), { id: newId(name) }) };
-      having(made, { list: this.lists[name].id, type: "search" });
-    }
-    made.addEventListener("input", settled(250, () => this.restart()));
-    return made;
-  }
-
+  /** What is asked for; a probability is one of a concept. */
   get wish() {
-    return Object.fromEntries(FILTERS.map((name) => [name, this.fields[name].value.trim()]));
+    const values = Object.fromEntries(Object.entries(this.texts).map(([name, { field }]) => [name, field.value.trim()]));
+    const range = values.concept ? { least: this.least.value, most: this.most.value } : {};
+    return Object.entries({ ...values, ...range }).filter(([, value]) => value);
+  }
+
+  allowRange() {
+    this.least.disabled = this.most.disabled = !this.texts.concept.field.value.trim();
+    this.range.title = this.least.disabled ? "Name a concept first." : "";
   }
 
   restart() {
-    const query = new URLSearchParams(Object.entries(this.wish).filter(([, value]) => value));
+    this.allowRange();
+    const query = new URLSearchParams(this.wish);
     history.replaceState(null, "", `#/inputs${query.size ? `?${query}` : ""}`);
     this.inputs = [];
-    this.pages = 0;
-    return this.load(true);
+    return this.refresh().catch((error) => tell(error.message, "bad"));
   }
 
-  /** The newest page is looked at again; what was loaded behind it stays. */
   async refresh() {
-    if (!this.pages) await this.offer();
-    await this.load(true);
-  }
-
-  async load(isNewest) {
-    const wish = this.wish;
-    const found = isNewest ? [] : this.inputs.slice();
-    const known = new Set(found.map((input) => input.id));
-    let page = isNewest ? 0 : this.pages;
-    let isLast = false;
-    do {
-      page += 1;
-      const inputs = await this.page(wish, page);
-      isLast = inputs.length < READ;
-      for (const input of inputs) {
-        if (!known.has(input.id) && matches(input, wish)) found.push(input);
-        known.add(input.id);
-      }
-    } while (!isLast && page % MOST_PAGES && found.length < (isNewest ? 1 : this.inputs.length + 1) + PAGE - 1);
-    if (JSON.stringify(wish) !== JSON.stringify(this.wish)) return;
-    const older = isNewest ? this.inputs.filter((input) => !known.has(input.id)) : [];
-    this.inputs = [...found, ...older];
-    if (this.pages < page) this.isLast = isLast;
-    this.pages = Math.max(this.pages, page);
+    if (!this.isOffered) await this.offer();
+    const wish = String(new URLSearchParams(this.wish));
+    const { inputs, next_before: following } = await this.page();
+    if (wish !== String(new URLSearchParams(this.wish))) return;
+    const newest = new Set(inputs.map((input) => input.id));
+    const older = this.inputs.filter((input) => !newest.has(input.id));
+    const joins = older.length < this.inputs.length;
+    if (!joins || !older.length) this.following = following;
+    this.inputs = joins ? [...inputs, ...older] : inputs;
     this.show();
   }
 
-  async page(wish, page) {
-    const only = wish.collector ? `&collector=${encodeURIComponent(wish.collector)}` : "";
-    return (await askJson(`${placeOf(wish.collector, "inputs")}?page=${page}&per_page=${READ}${only}`)).inputs;
+  async more() {
+    const { inputs, next_before: following } = await this.page(this.following);
+    this.following = following;
+    this.inputs.push(...inputs);
+    this.show();
+  }
+
+  page(before) {
+    const asked = new URLSearchParams([["per_page", PAGE], ...this.wish, ...(before ? [["before", before]] : [])]);
+    return askJson(`${placeOf(this.texts.collector.field.value.trim(), "inputs")}?${asked}`);
   }
 
   async offer() {
+    this.isOffered = true;
     const [{ collectors }, { sources }] = await Promise.all([askJson("/v1/collectors"), askJson("/v1/traffic")]);
     const names = { collector: collectors.map((each) => each.key), caller: sources.map((each) => each.caller) };
     for (const [name, values] of Object.entries(names)) {
-      this.lists[name].replaceChildren(...[...new Set(values)].filter(Boolean).slice(0, 500).map((value) => new Option(value, value)));
+      this.texts[name].list.replaceChildren(...[...new Set(values)].filter(Boolean).slice(0, 500).map((value) => new Option(value, value)));
     }
-    this.bar.append(...Object.values(this.lists));
   }
 
   show() {
-    const prefix = this.wish.collector.split("/").slice(0, -1);
+    const prefix = this.texts.collector.field.value.trim().split("/").slice(0, -1);
     const keys = this.inputs.map((input) => [...prefix, input.id].join("/"));
-    for (const key of this.cards.keys()) if (!keys.includes(key)) this.cards.delete(key);
+    const shownKeys = new Set(keys);
+    for (const key of this.cards.keys()) if (!shownKeys.has(key)) this.cards.delete(key);
     keep(this.list, this.inputs.map((input, index) => {
       if (!this.cards.has(keys[index])) this.cards.set(keys[index], card(input, keys[index]));
       return this.cards.get(keys[index]);
     }));
     for (const time of this.list.querySelectorAll("time")) say(time, ago(time.dateTime));
+    this.offerConcepts();
     this.none.hidden = this.inputs.length > 0;
-    const isNarrowed = Object.values(this.wish).some(Boolean);
-    say(this.none.querySelector("p"), isNarrowed ? "Nothing matches." : "Nothing here yet.");
-    say(this.note, isNarrowed ? `Looked through the newest ${whole(this.pages * READ)} inputs.`
-      : "Inputs show up as soon as a collector keeps one and its destination is the embedded app.");
-    this.pager.hidden = this.isLast;
+    say(this.none.firstElementChild, this.wish.length ? "Nothing matches." : "Nothing here yet.");
+    say(this.note, this.wish.length ? "" : "Inputs show up as soon as a collector keeps one and its destination is the embedded app.");
+    this.pager.hidden = !this.following;
   }
-}
 
-function matches(input, wish) {
-  if (wish.caller && input.caller !== wish.caller) return false;
-  if (!wish.concept && !wish.least && !wish.most) return true;
-  const [least, most] = [Number(wish.least || 0), Number(wish.most || 1)];
-  const concepts = conceptsOf(input.data);
-  const asked = wish.concept ? concepts.filter((each) => each.id === wish.concept || each.name === wish.concept) : concepts.slice(0, 1);
-  return asked.some((each) => each.value >= least && each.value <= most);
-}
-
-function labelled(text, field) {
-  return element("label", "", element("span", "", text), field);
+  offerConcepts() {
+    const names = [...new Set(this.inputs.flatMap((input) => conceptsOf(input.data).map((each) => each.id)))].sort().slice(0, 200);
+    const { list } = this.texts.concept;
+    if (list.children.length !== names.length) list.replaceChildren(...names.map((name) => new Option(name, name)));
+  }
 }
 
 export const open = (_rest, query) => new Gallery(query);

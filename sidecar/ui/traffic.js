@@ -5,6 +5,7 @@ import { bars, showBars } from "./draw.js";
 import { cell, element, empty, keep, say, table, title } from "./dom.js";
 import { latency, share, short, sum, whole } from "./format.js";
 import { Recording } from "./recording.js";
+import { Tail } from "./tail.js";
 
 const SHOWN = 200;
 
@@ -29,22 +30,27 @@ class Rate {
 class Traffic {
   constructor() {
     this.rates = {
-      seen: new Rate("Calls", "a second"),
-      unwanted: new Rate("Unwanted", "a second: no collector wants them"),
-      taken: new Rate("Looked at", "a second"),
+      seen: new Rate("Calls", "a second, all of them"),
+      unwanted: new Rate("Unwanted", "calls a second"),
+      taken: new Rate("Looked at", "calls a second"),
       lost: new Rate("Lost", "copies a second"),
       matched: new Rate("Matched", "inputs a second"),
       delivered: new Rate("Delivered", "inputs a second"),
     };
     this.rows = new Map();
     this.recording = new Recording("");
+    this.tail = new Tail();
     this.table = table("Calls by caller and model", [["Caller"], ["Model"], ["Calls", true], ["Last hour"], ["Failed", true],
       ["p50", true], ["p95", true], ["Kept", true]]);
     this.none = empty(element("p", "", "No call has been looked at yet."),
       element("p", "note", "Calls are counted here when a collector watches their model, or while they are recorded."));
     this.nodes = [title("Traffic", "What passes, as it passes."), element("dl", "tiles", ...Object.values(this.rates).map((each) => each.node)),
-      element("h3", "sub", "By caller and model"), this.table.box, this.none, element("h3", "sub", "Recording"), this.recording.node];
+      element("h3", "sub", "By caller and model"), this.table.box, this.none, element("h3", "sub", "Live"), this.tail.node, element("h3", "sub", "Recording"), this.recording.node];
     this.table.box.hidden = true;
+  }
+
+  close() {
+    this.tail.close();
   }
 
   async refresh() {
@@ -56,6 +62,7 @@ class Traffic {
     keep(this.table.body, sources.map((source) => this.row(source)));
     this.table.box.hidden = sources.length === 0;
     this.none.hidden = sources.length > 0;
+    this.tail.start();
     this.recording.offer([...new Set(traffic.sources.map((source) => source.model))]);
   }
 

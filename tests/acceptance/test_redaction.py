@@ -186,7 +186,15 @@ def traces_on_disk(product: Product) -> list[tuple[str, str]]:
 
 async def traces_in_answers(product: Product) -> list[tuple[str, str]]:
     found = []
-    for path in ("/v1/ledger", "/v1/jobs?state=dead", "/v1/jobs?state=queued", "/v2/inputs", "/metrics", "/readyz"):
+    for path in (
+        "/v1/ledger",
+        "/v1/jobs?state=dead",
+        "/v1/jobs?state=queued",
+        "/v2/inputs",
+        "/v1/traffic",
+        "/metrics",
+        "/readyz",
+    ):
         async with product.session.get(product.admin + path) as response:
             assert response.status == 200
             found += traces_of(await response.read(), path)

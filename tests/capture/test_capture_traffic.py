@@ -11,9 +11,13 @@ from support.exchanges import payload_of, predict
 from sidecar.capture import traffic
 from sidecar.capture.arrival import Arrival, ArrivalReader
 from sidecar.capture.caller import Callers
-from sidecar.capture.traffic import Traffic
+from sidecar.capture.traffic import Source, Traffic
 
 READER = ArrivalReader(Callers("X-Caller-Id", {}), ())
+
+
+def as_it_is(source: Source) -> Source:
+    return source
 
 
 class Input(NamedTuple):
@@ -39,7 +43,7 @@ def test_calls_are_counted_by_source_with_their_latency_and_what_was_kept() -> N
     passing.kept(
         [Input("c", "alice"), Input("c", "bob")], {("c", "filtered", "pre_queue"): 5, ("d", "dropped", "x"): 1}
     )
-    told = passing.to_json(["c", "unknown"])
+    told = passing.to_json(["c", "unknown"], as_it_is)
     alice, bob = told["sources"]
     assert (alice["caller"], alice["model"], alice["exchanges"], alice["failed"], alice["kept"]) == (
         "alice", "digits", 3, 2, 1,
@@ -56,11 +60,11 @@ def test_a_minute_is_forgotten_after_an_hour() -> None:
     passing.see(arrival("alice"))
     clock.advance(60 * 10)
     passing.see(arrival("alice"))
-    assert passing.to_json([])["sources"][0]["minutes"][-11:] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert passing.to_json([], as_it_is)["sources"][0]["minutes"][-11:] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
     clock.advance(60 * 50)
-    assert sum(passing.to_json([])["sources"][0]["minutes"]) == 1
+    assert sum(passing.to_json([], as_it_is)["sources"][0]["minutes"]) == 1
     clock.advance(60 * 10_000)
-    assert sum(passing.to_json([])["sources"][0]["minutes"]) == 0
+    assert sum(passing.to_json([], as_it_is)["sources"][0]["minutes"]) == 0
 
 
 def test_more_sources_than_are_kept_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,5 +72,16 @@ def test_more_sources_than_are_kept_are_counted_together(monkeypatch: pytest.Mon
     passing = Traffic(FakeClock())
     for caller in ("a", "b", "c", "d", "a"):
         passing.see(arrival(caller))
-    counts = {each["caller"]: each["exchanges"] for each in passing.to_json([])["sources"]}
+    counts = {each["caller"]: each["exchanges"] for each in passing.to_json([], as_it_is)["sources"]}
     assert counts == {"a": 2, "b": 1, "": 2}
+
+
+def test_sources_that_are_shown_alike_are_counted_together() -> None:
+    clock = FakeClock()
+    passing = Traffic(clock)
+    passing.see(arrival("alice"))
+    clock.advance(120)
+    passing.see(arrival("bob", 500))
+    (together,) = passing.to_json([], lambda source: ("", *source[1:]))["sources"]
+    assert (together["exchanges"], together["failed"], together["minutes"][-3:]) == (2, 1, [1, 0, 1])
+    assert {each["caller"] for each in passing.to_json([], as_it_is)["sources"]} == {"alice", "bob"}

@@ -72,6 +72,10 @@ async def test_what_was_captured_is_shown_and_never_run_and_every_view_can_be_re
             )
             await screen.open("traffic")
             await expect(screen.page.get_by_role("cell", name=SCRIPT)).to_be_visible()
+            await screen.page.get_by_text("Listening.").wait_for()
+            await product.predict([1], **{"X-Caller-Id": "bob"})
+            heard = screen.page.get_by_role("list", name="Calls as they pass").get_by_role("listitem")
+            await expect(heard.filter(has_text="bob").filter(has_text="kept: kept")).to_have_count(1)
         async with open_screen(product, browser, NARROW, "dark") as screen:
             for view in (*VIEWS, stories[0]):
                 await screen.open(view)
