@@ -10,15 +10,18 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from sidecar.errors import ConfigurationError, Problem, SidecarError
 from sidecar.kit.logs import Logger
 from sidecar.kit.metrics import Counters
 
 _UNMEANT = {"dropped": "jobs dropped", "dead": "jobs dead-lettered"}
+_ASKED_FOR = ("discarded", "collector_deleted")
+"""Reasons of drops that somebody asked for: the asking is an event."""
 CANNOT_START = 2
-ENGINE_DEATHS = "sidecar_engine_deaths_total"
 """The engine's exit code when it cannot start as it was told to: trying again helps only once that was changed."""
+ENGINE_DEATHS = "sidecar_engine_deaths_total"
 
 
 def _told(error: BaseException) -> str:
@@ -31,12 +34,23 @@ def _place(error: BaseException) -> str:
     return "".join(traceback.format_tb(error.__traceback__)).rstrip()
 
 
+class Note(Protocol):
+    """Keeps what is worth seeing later; never waits, never raises."""
+
+    def __call__(self, kind: str, subject: str, collector: str = "", **after: Any) -> None: ...  # noqa: ANN401
+
+
+def _no_note(kind: str, subject: str, collector: str = "", **after: Any) -> None:  # noqa: ANN401 - any JSON
+    """Where nothing is kept: in a relay, before the database is open."""
+
+
 class Events:
-    """Says what happened: to the log, and to `counters`."""
+    """Says what happened: to the log, to `counters`, and what is worth seeing later to `note`."""
 
     def __init__(self, log: Logger, counters: Counters | None = None) -> None:
         self._log = log
         self.counters = counters or Counters()
+        self.note: Note = _no_note
 
     # the relay
 
@@ -154,6 +168,7 @@ class Events:
 
     def engine_ready(self, admin: str, collectors: int, workflows: int) -> None:
         self._log.info("engine ready", admin=admin, collectors=collectors, workflows=workflows)
+        self.note("engine.started", admin, collectors=collectors, workflows=workflows)
 
     def exchange_lost(self, reason: str, count: int = 1) -> None:
         self.counters.add("sidecar_exchanges_lost_total", count, reason=reason)
@@ -182,11 +197,13 @@ class Events:
             place = {"file": problem.file, "line": problem.line, "field": problem.field}
             known = {name: value for name, value in place.items() if value}
             self._log.error("policy cannot be used", problem=problem.message, **known)
+            self.note("policy.broken", problem.file or problem.field, reason=str(problem))
 
     def policies_mended(self, files: tuple[str, ...]) -> None:
         """Files that had a problem and have none now, or are gone."""
         for file in files:
             self._log.info("policy file has no fault any more", file=file)
+            self.note("policy.mended", file)
 
     def policies_not_read(self, error: BaseException) -> None:
         """A change of the folder could not be taken over: tried again at the next look."""
@@ -224,14 +241,18 @@ class Events:
         self._log.warning(
             "model is left alone, it failed too often", model=model, reason=reason, seconds=round(seconds, 1)
         )
+        self.note("model.away", model, reason=reason)
 
     def breaker_closed(self, model: str) -> None:
         self._log.info("model is asked again, it answers", model=model)
+        self.note("model.back", model)
 
     def jobs_settled(self, collector: str, verdict: str, reason: str, count: int) -> None:
         self.counters.add("sidecar_jobs_settled_total", count, collector=collector, verdict=verdict, reason=reason)
         if verdict in _UNMEANT:
             self._log.warning(_UNMEANT[verdict], collector=collector, reason=reason, count=count)
+            if reason not in _ASKED_FOR:
+                self.note(f"jobs.{verdict}", collector, collector, reason=reason, jobs=count)
 
     def jobs_retried(self, collector: str, reason: str, count: int, after_seconds: float) -> None:
         self.counters.add("sidecar_jobs_retried_total", count, collector=collector, reason=reason)
@@ -239,6 +260,7 @@ class Events:
             "jobs wait for another try", collector=collector, reason=reason, count=count,
             after_seconds=round(after_seconds, 1),
         )  # fmt: skip
+        self.note("jobs.waiting", collector, collector, reason=reason, jobs=count)
 
     def store_failed(self, doing: str, error: BaseException) -> None:
         self.counters.add("sidecar_store_failures_total", doing=doing)

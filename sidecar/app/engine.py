@@ -67,6 +67,7 @@ from sidecar.queue.ledger import read_ledger
 from sidecar.queue.values import NewJob
 from sidecar.settings import Settings, origins
 from sidecar.store.database import Database, sqlite_url
+from sidecar.store.journal import Journal
 from sidecar.store.secrets import Secrets, load_key
 
 ROW_COUNTS = "rows.counts"
@@ -166,6 +167,9 @@ class Engine:
         """Start everything, bottom-up; what was started is stopped top-down, also when a later part fails."""
         async with contextlib.AsyncExitStack() as parts:
             await parts.enter_async_context(self._database)
+            journal = Journal(self._database, self._events, self._clock)
+            parts.push_async_callback(journal.close)
+            self._events.note = journal.note
             session = await parts.enter_async_context(registry.new_session())
             asking = await parts.enter_async_context(new_session())
             self._models = ModelServers(self._settings.models, asking, self._events, self._clock)
