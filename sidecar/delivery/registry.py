@@ -18,6 +18,7 @@ from sidecar.delivery.destination import Destination
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
 from sidecar.delivery.posting import Sleep
 from sidecar.delivery.secret import SecretOf
+from sidecar.delivery.sql_options import SqlOptions
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.kit.clock import Clock
 from sidecar.kit.validation import faults_of
@@ -66,10 +67,17 @@ def _open_cloudevents(options: CloudEventsOptions, parts: Parts, _key_id: str) -
     return CloudEvents(options, parts.session, parts.secret_of, parts.clock, parts.sleep)
 
 
+def _open_sql(options: SqlOptions, parts: Parts, _key_id: str) -> Destination:
+    from sidecar.delivery.sql import SqlTable
+
+    return SqlTable(options, parts.secret_of)
+
+
 DESTINATIONS: Mapping[str, Kind[Any]] = {
     "app": Kind(EmbeddedOptions, _open_app),
     "clarifai": Kind(ClarifaiOptions, _open_clarifai),
     "cloudevents": Kind(CloudEventsOptions, _open_cloudevents, "cloudevents", "cloudevents"),
+    "sql": Kind(SqlOptions, _open_sql),
 }
 
 

@@ -27,7 +27,7 @@ class AppEnd(End):
     }
 
     async def start(self) -> None:
-        """It is there."""
+        await self.database.open()
 
     async def stop(self) -> None:
         """It goes with the test's folder."""

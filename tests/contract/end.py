@@ -53,7 +53,7 @@ class End(abc.ABC):
         self.folder = folder
         """Empty, and this test's own."""
         self.database = database
-        """The sidecar's own database."""
+        """The sidecar's own; not yet open."""
 
     @abc.abstractmethod
     async def start(self) -> None:

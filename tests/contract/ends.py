@@ -8,6 +8,7 @@ from contract.app_end import AppEnd
 from contract.clarifai_end import ClarifaiEnd
 from contract.cloudevents_end import BatchedEnd, BinaryEnd, KServeEnd, StructuredEnd
 from contract.end import End
+from contract.sql_end import MariaEnd, PostgresEnd, SqliteEnd
 
 ENDS: Mapping[str, type[End]] = {
     "app": AppEnd,
@@ -16,4 +17,7 @@ ENDS: Mapping[str, type[End]] = {
     "cloudevents-structured": StructuredEnd,
     "cloudevents-batched": BatchedEnd,
     "cloudevents-kserve": KServeEnd,
+    "sql-postgresql": PostgresEnd,
+    "sql-mariadb": MariaEnd,
+    "sql-sqlite": SqliteEnd,
 }

@@ -53,8 +53,9 @@ async def room(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     async def no_sleep(_seconds: float) -> None:
         await asyncio.sleep(0)
 
-    async with Database(sqlite_url(tmp_path)) as database, new_session() as session:
-        (tmp_path / "end").mkdir()
+    (tmp_path / "end").mkdir()
+    database = Database(sqlite_url(tmp_path))
+    async with new_session() as session:
         end = ENDS[request.param](tmp_path / "end", database)
         await end.start()
         room = Room(end, Parts(database, session, secret_of, FakeClock(), no_sleep))
@@ -63,6 +64,7 @@ async def room(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         finally:
             await room.close()
             await end.stop()
+            await database.close()
 
 
 every_end = pytest.mark.parametrize("room", ENDS, indirect=True)
