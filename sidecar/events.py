@@ -221,7 +221,7 @@ class Events:
         """What could not be loaded: graphs that name it cannot run, everything else does."""
         for problem in problems:
             self.counters.add("sidecar_operator_problems_total")
-            self._log.error("plug-in or graph cannot be used", problem=str(problem))
+            self._log.error("plug-in cannot be used", problem=str(problem))
 
     def operator_failed(self, collector: str, error: str) -> None:
         self.counters.add("sidecar_operator_failures_total", collector=collector)

@@ -56,7 +56,7 @@ from sidecar.pipeline.dispatch import Dispatch
 from sidecar.pipeline.intake import Count, Intake
 from sidecar.pipeline.model_client import new_session
 from sidecar.pipeline.models import ModelServers, check_after_queue, check_workflow
-from sidecar.pipeline.operators import open_operators
+from sidecar.pipeline.operators import graph_files, open_operators
 from sidecar.pipeline.plan import Plan, make_plan
 from sidecar.pipeline.tail import Tail
 from sidecar.policy.catalog import Catalog
@@ -122,8 +122,9 @@ class Engine:
         self._memories = Memories(key)
         self._database = Database(sqlite_url(settings.data), settings.data_limit, self._turns.offer)
         self._relations = Relations(self._database, events, self._clock)
+        graphs = graph_files(settings.policies)
         self._operators, self._operator_problems = open_operators(
-            settings.policies, events.operator_loading, self._memories, self._relations.graphs
+            settings.policies, events.operator_loading, self._memories, self._relations.graphs, graphs
         )
         events.operators_broken(self._operator_problems)
         self._recorder = Recorder(self._operators.detectors)
@@ -152,7 +153,7 @@ class Engine:
             check_redact=self._operators.detectors.check,
             taken_models=frozenset(server.id for server in settings.models),
         )
-        self._policies = LivePolicies(settings.policies, self._catalog, self._jobs, events)
+        self._policies = LivePolicies(settings.policies, self._catalog, self._jobs, events, graphs)
         self.admin = ""
 
     def _check_workflow(self, workflow: Workflow) -> None:
@@ -205,6 +206,7 @@ class Engine:
         await self._relations.open()
         await self._policies.load()
         self._catalog.on_change = self._recorder.on_change = self._relations.on_change = self._make_plan
+        self._policies.on_graphs = self._make_plan
         self._recorder.collectors = lambda: self._catalog.snapshot.collectors
         self._memories.load(await self._jobs.remembered(self._policies.collectors))
         self._make_plan()

@@ -1,14 +1,15 @@
 """Knowledge graphs in the policies folder: one `knowledge_graph:` in each `graphs/*.yaml`, named by its file.
 
 Does I/O (reading files) and is blocking. Knows no graph's shape: the judgement is handed in. A file with a fault gives
-no graph, and every fault names `file:line: field`.
+no graph, or what it gave last, and every fault names `file:line: field`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from sidecar.collector import KnowledgeGraph
 from sidecar.errors import ConfigurationError, Problem
@@ -19,9 +20,10 @@ FOLDER = "graphs"
 _KIND = "knowledge_graph"
 
 
-def read_graphs(
-    policies: Path, read: Callable[[object], KnowledgeGraph]
-) -> tuple[dict[str, KnowledgeGraph], list[Problem]]:  # fmt: skip
+ReadGraphs = tuple[dict[str, KnowledgeGraph], list[Problem]]
+
+
+def read_graphs(policies: Path, read: Callable[[object], KnowledgeGraph]) -> ReadGraphs:
     """The graphs of the folder `policies`, by id, and what is wrong with the others.
 
     `read` raises ConfigurationError, its fields below `knowledge_graph`.
@@ -38,6 +40,42 @@ def read_graphs(
         except ConfigurationError as error:
             problems += error.problems
     return graphs, problems
+
+
+class GraphFiles:
+    """The graphs of the folder `policies` as they were taken last; `read` as above."""
+
+    def __init__(self, policies: Path, read: Callable[[object], KnowledgeGraph]) -> None:
+        self._policies = policies
+        self._read = read
+        self._graphs: dict[str, KnowledgeGraph] = {}
+        self.graphs: Mapping[str, KnowledgeGraph] = MappingProxyType(self._graphs)
+        """By id; always those of now."""
+        self.problems: tuple[Problem, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return self._policies / FOLDER
+
+    def read(self) -> ReadGraphs:
+        """What the files hold now: to be taken. Blocking, and changes nothing."""
+        return read_graphs(self._policies, self._read)
+
+    def take(self, found: ReadGraphs) -> bool:
+        """Let `found` be the graphs; a broken file's stays, and so do all where the folder is gone. True if any has
+        changed."""
+        graphs, problems = found
+        broken = {Path(problem.file) for problem in problems}
+        if self.folder in broken or not self.folder.is_dir():
+            stay = dict(self._graphs)
+        else:
+            stems = {path.stem for path in broken}
+            stay = {name: graph for name, graph in self._graphs.items() if name in stems}
+        before, now = dict(self._graphs), {**stay, **graphs}
+        self._graphs.clear()
+        self._graphs.update(now)
+        self.problems = tuple(problems)
+        return now != before
 
 
 def _read_file(path: Path, read: Callable[[object], KnowledgeGraph]) -> KnowledgeGraph:

@@ -21,6 +21,24 @@ workflow:
 COLLECTOR = "collector:\n  id: {name}\n  source: {{model: digits}}\n  pre_queue_workflow_id: first\n"
 
 
+GRAPH = "knowledge_graph: {{relations: [[cat, synonym, {name}]]}}"
+MAPPED = """
+workflow:
+  id: first
+  nodes:
+    - id: mapped
+      model: {model_id: m, model_type_id: concept-synonym-mapper, output_info: {params: {knowledge_graph_id: pets}}}
+    - id: hund
+      node_inputs: [{node_id: mapped}]
+      model:
+        model_id: h
+        model_type_id: concept-thresholder
+        output_info:
+          params: {concept_threshold_type: GREATER_THAN, require: all}
+          data: {concepts: [{id: Katze, value: 0}]}
+"""
+
+
 @pytest.fixture
 async def model() -> AsyncIterator[ModelApp]:
     async with model_app(lambda _: [0.5, 0.5]) as app:
@@ -75,6 +93,33 @@ async def test_a_broken_file_leaves_its_last_good_version_running(tmp_path: Path
         await product.eventually("/readyz", lambda ready: "policies" in ready["reasons"])
         assert product.log.count("did you mean status?") == 1
         assert product.log.count("policy file has no fault any more") == 1
+
+
+async def test_a_graph_that_changes_is_read_anew(tmp_path: Path) -> None:
+    async with model_app(lambda _: [["cat", 0.9], ["dog", 0.1]]) as model:
+        product = Product(tmp_path, model.url)
+        product.policy("first", MAPPED)
+        product.policy("kept", COLLECTOR.format(name="kept"))
+        async with product:
+            pets = product.policies / "graphs" / "pets.yaml"
+            said = await product.get("/readyz")
+            assert "there is no graph 'pets'" in said["reasons"]["policies"]
+            pets.parent.mkdir()
+            pets.write_text(GRAPH.format(name="Hund"))
+            await product.eventually("/readyz", lambda ready: "policies" in ready["reasons"])
+            await product.predict([[1]])
+            assert (await product.settled())["collectors"]["kept"]["filtered"] == 1
+            pets.write_text("knowledge_graph: [")
+            said = await product.eventually("/readyz", lambda ready: not ready["reasons"].get("policies"))
+            assert "graphs/pets.yaml:1: is not YAML" in said["reasons"]["policies"]
+            await product.predict([[2]])
+            assert (await product.settled())["collectors"]["kept"]["filtered"] == 2
+            pets.write_text(GRAPH.format(name="Katze"))
+            await product.eventually("/readyz", lambda ready: "policies" in ready["reasons"])
+            await product.predict([[3]])
+            ledger = await product.settled()
+            assert_sums_hold(ledger)
+            assert ledger["collectors"]["kept"]["delivered"] == 1
 
 
 async def test_a_folder_that_vanishes_takes_nothing_with_it(tmp_path: Path, model: ModelApp) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.collector import KnowledgeGraph, Predicate
 from sidecar.errors import Problem
-from sidecar.policy.graphs import read_graphs
+from sidecar.policy.graphs import GraphFiles, read_graphs
 from sidecar.workflow.operators.knowledge import read_knowledge_graph
 
 GOOD = """\
@@ -55,6 +55,25 @@ def test_a_fault_names_file_and_line_and_hides_no_other_graph(tmp_path: Path, te
     graphs, (problem,) = read(tmp_path, broken=text, animals=GOOD)
     assert set(graphs) == {"animals"}
     assert str(problem) == f"{tmp_path}/graphs/broken.yaml:{said}"
+
+
+def test_what_is_broken_or_a_folder_that_is_gone_keeps_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    for name in ("animals", "plants"):
+        (folder / f"{name}.yaml").write_text(GOOD)
+    files = GraphFiles(tmp_path, read_knowledge_graph)
+    assert files.take(files.read())
+    assert not files.take(files.read())
+    (folder / "animals.yaml").write_text("knowledge_graph: 3")
+    (folder / "plants.yaml").unlink()
+    assert files.take(files.read())
+    assert set(files.graphs) == {"animals"}
+    assert [problem.file for problem in files.problems] == [str(folder / "animals.yaml")]
+    (folder / "animals.yaml").unlink()
+    folder.rmdir()
+    assert not files.take(files.read())
+    assert set(files.graphs) == {"animals"}
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:

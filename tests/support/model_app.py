@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-Answer = Callable[[Any], list[float]]
+Answer = Callable[[Any], list[Any]]
 SURE = [0.9, 0.05, 0.05]
 UNSURE = [0.4, 0.35, 0.25]
 
