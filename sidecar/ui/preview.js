@@ -11,6 +11,9 @@ const LIMIT = 1000;
 const ENOUGH_SECONDS = 60;
 const SOURCES = [["recent", "the recording"], ["app", "what was kept"], ["queue", "what waits"]];
 
+/** How many are kept; from to, where some hang on a model that is not asked. */
+const keptOf = ({ kept, unknown }) => (unknown ? `${whole(kept)} to ${whole(kept + unknown)}` : whole(kept));
+
 export class Preview extends EventTarget {
   constructor() {
     super();
@@ -65,7 +68,7 @@ export class Preview extends EventTarget {
     const { exchanges, inputs } = found;
     if (!exchanges.read) return this.clear(this.source.value === "recent" ? "No call is recorded yet." : "There is nothing to try it on.");
     const one = exchanges.read === 1 ? "call" : `${whole(exchanges.read)} calls`;
-    const sentence = [`Of the last ${one} this would have kept `, element("b", "", whole(inputs.kept))];
+    const sentence = [`Of the last ${one} this would have kept `, element("b", "", keptOf(inputs))];
     if (inputs.matched !== exchanges.read) sentence.push(` of ${whole(inputs.matched)} inputs`);
     if (this.answer.textContent !== sentence.map((each) => each.textContent ?? each).join("")) this.answer.replaceChildren(...sentence);
     say(this.about, this.aside(found));
