@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +20,12 @@ from sidecar.policy.files import Loaded
 Key = tuple[str, str, str]
 """(user, app, id)."""
 PolicyT = TypeVar("PolicyT", Collector, Workflow)
+
+_PLACES = frozenset(("env", "file"))
+_NOT_OVER_HTTP = (
+    "only a policy file may name an environment variable or a file: else whoever may write collectors could read them. "
+    "Give the reference of a stored secret, key-…"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,9 @@ def problems_of_collector(
 ) -> list[Problem]:
     """What `collector` names and is not there, or cannot be used."""
     problems = _judged(lambda: judges.destination(collector.destination), f"{where}.destination", collector.origin)
+    if collector.managed_by is ManagedBy.API:
+        to = collector.destination
+        problems += [Problem(_NOT_OVER_HTTP, path) for path in _places(to.options, f"{where}.destination.{to.kind}")]
     problems += _judged(lambda: judges.redact(collector.redact), where, collector.origin)
     for name in ("pre_queue_workflow_id", "post_queue_workflow_id"):
         wanted = getattr(collector, name)
@@ -65,6 +74,18 @@ def problems_of_collector(
             problems.append(Problem(message, f"{where}.{name}", collector.origin, code="no_workflow"))
     after = workflows.get((collector.user_id, collector.app_id, collector.post_queue_workflow_id))
     return problems + (_judged(lambda: judges.after_queue(after), where, collector.origin) if after else [])
+
+
+def _places(value: object, where: str) -> Iterator[str]:
+    """The paths below `where` at which a secret is named by its place, `{env: NAME}` or `{file: PATH}`."""
+    if isinstance(value, Mapping):
+        if value.keys() & _PLACES and value.keys() <= _PLACES | {"stored"}:
+            yield where
+        for name, inner in value.items():
+            yield from _places(inner, f"{where}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _places(inner, f"{where}[{index}]")
 
 
 def _judged(judge: Callable[[], object], where: str, file: str) -> list[Problem]:

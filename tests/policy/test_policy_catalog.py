@@ -62,6 +62,21 @@ class TestApi:
         assert made.created_at == "2023-11-14T22:13:20.000000Z"
         assert made.managed_by is ManagedBy.API
 
+    @pytest.mark.parametrize("place", [{"env": "HOME"}, {"file": "/etc/passwd"}, {"env": "HOME", "stored": ""}])
+    async def test_only_a_file_names_the_place_of_a_secret(
+        self, shop: Shop, folder: Path, place: dict[str, str]
+    ) -> None:
+        to = {"clarifai": {"token": place}}
+        with pytest.raises(ConfigurationError, match="only a policy file") as caught:
+            await shop.catalog.add_collectors([collector(destination=to)])
+        assert [each.field for each in caught.value.problems] == ["collectors[0].destination.clarifai.token"]
+        await shop.catalog.add_collectors([collector()])
+        with pytest.raises(ConfigurationError, match="only a policy file"):
+            await shop.catalog.patch_collectors([{"id": "c", "destination": to}])
+        write(folder, "c.yaml", file_collector("d", f"  pre_queue_random_sample: 0.5\n  destination: {to}\n"))
+        assert not await shop.catalog.load_files(folder)
+        assert names(shop) == ["c", "d"]
+
     async def test_apps_do_not_see_each_other(self, shop: Shop) -> None:
         await shop.catalog.add_workflows([WORKFLOW])
         with pytest.raises(ConfigurationError, match="no workflow 'w' in app ann/lab: there is none"):
