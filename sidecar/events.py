@@ -283,6 +283,8 @@ class Events:
         """`is_last`: whatever else comes from there is not looked at for some time."""
         self.counters.add("sidecar_admin_tokens_refused_total")
         self._log.warning("wrong token" + (", one too many" if is_last else ""), address=address)
+        if is_last:
+            self.note("tokens.guessed", address)
 
     def token_not_looked_at(self) -> None:
         self.counters.add("sidecar_admin_tokens_not_looked_at_total")

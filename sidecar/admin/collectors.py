@@ -7,6 +7,7 @@ from aiohttp import web
 from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json, refuse_other_action
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
+from sidecar.admin.reach import refuse_reach
 from sidecar.admin.tags import required, tagged
 from sidecar.collector import Collector
 from sidecar.data import Json
@@ -20,15 +21,19 @@ def show(collector: Collector) -> Json:
 
 async def post(request: web.Request) -> web.Response:
     body = await read_json(request, ("collectors",))
-    made = await request.app[PARTS].catalog.add_collectors(objects(body, "collectors"), *owner_of(request, body))
+    wires = objects(body, "collectors")
+    refuse_reach(wires)
+    made = await request.app[PARTS].catalog.add_collectors(wires, *owner_of(request, body))
     return answer(collectors=[show(each) for each in made])
 
 
 async def patch(request: web.Request) -> web.Response:
     body = await read_json(request, ("collectors", "action"))
     refuse_other_action(body)
+    wires = objects(body, "collectors")
+    refuse_reach(wires)
     changed = await request.app[PARTS].catalog.patch_collectors(
-        objects(body, "collectors"), *owner_of(request, body), require=required(request, show)
+        wires, *owner_of(request, body), require=required(request, show)
     )
     return answer(collectors=[show(each) for each in changed])
 

@@ -100,3 +100,34 @@ async def test_what_is_no_key_is_refused_by_its_field(admin: Admin, body: dict[s
     assert (status, answer["status"]["code"]) == (400, 11102)
     assert answer["status"]["details"].startswith(f"{field}: ")
     assert (await admin.ask("GET", "/v1/keys"))[1] == {"keys": []}
+
+
+REMOTE = {"clarifai": {"base_url": "https://elsewhere.example", "user_id": "u", "app_id": "a"}}
+BY_PLACE = {"clarifai": {**REMOTE["clarifai"], "token": {"env": "SIDECAR_ADMIN_TOKEN"}}}
+
+
+@pytest.mark.parametrize(
+    ("scopes", "fields", "http"),
+    [
+        (["write"], {}, 200),
+        (["write"], {"destination": {"app": {}}}, 200),
+        (["write"], {"destination": REMOTE}, 403),
+        (["write", "inputs"], {"destination": REMOTE}, 200),
+        (["write", "inputs", "read"], {"destination": BY_PLACE}, 403),
+        (["write", "inputs", "read"], {"Destination": {"http": {"token": {"file": "/data/secret.key"}}}}, 403),
+        (["write", "inputs", "read"], {"destinations": [REMOTE, {"http": {"tls": {"key": {"file": "/x"}}}}]}, 403),
+    ],
+)
+async def test_no_key_gets_by_a_collector_what_it_may_not_have(
+    locked_admin: Admin, scopes: list[str], fields: dict[str, Any], http: int
+) -> None:
+    key = with_key((await made(locked_admin, *scopes))["token"])
+    wire = {"id": "c", "source": {"model": "m"}, "pre_queue_random_sample": 1.0}
+    body = {"collectors": [{**wire, **fields}]}
+    status, answer = await locked_admin.ask("POST", "/v2/collectors", body, key)
+    assert status == http, answer
+    if http == 403:
+        assert answer["status"]["code"] == 11007
+        await locked_admin.ask("POST", "/v2/collectors", {"collectors": [wire]}, TOKEN)
+        patch = {"collectors": [{"id": "c", **fields}]}
+        assert (await locked_admin.ask("PATCH", "/v2/collectors", patch, key))[0] == 403

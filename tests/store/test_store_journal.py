@@ -48,6 +48,8 @@ async def test_what_events_say_is_kept(database: Database, events: Events) -> No
     events.jobs_settled("kept", "dropped", "discarded", 2)
     events.jobs_settled("kept", "delivered", "", 2)
     events.jobs_retried("kept", "unreachable", 3, 1.0)
+    events.token_refused("10.0.0.1", is_last=False)
+    events.token_refused("10.0.0.2", is_last=True)
     await journal.close()
     told = await written(database)
     assert {who for who, *_ in told} == {"sidecar"}
@@ -59,9 +61,10 @@ async def test_what_events_say_is_kept(database: Database, events: Events) -> No
         ("model.back", "captions"),
         ("jobs.dead", "kept"),
         ("jobs.waiting", "kept"),
+        ("tokens.guessed", "10.0.0.2"),
     ]
     assert told[0][3] == {"collectors": 2, "workflows": 1}
-    assert told[-1][3] == {"reason": "unreachable", "jobs": 3}
+    assert told[-2][3] == {"reason": "unreachable", "jobs": 3}
 
 
 async def test_the_same_is_said_once_in_a_while(database: Database, events: Events) -> None:
