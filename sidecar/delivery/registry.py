@@ -16,7 +16,10 @@ from sidecar.delivery.clarifai import ClarifaiApp, ClarifaiOptions
 from sidecar.delivery.cloudevents_options import CloudEventsOptions
 from sidecar.delivery.destination import Destination
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
+from sidecar.delivery.kafka import Kafka, KafkaOptions
+from sidecar.delivery.nats import NatsOptions, open_nats
 from sidecar.delivery.posting import Sleep
+from sidecar.delivery.rabbitmq import RabbitMQOptions, open_rabbitmq
 from sidecar.delivery.secret import SecretOf
 from sidecar.delivery.sql_options import SqlOptions
 from sidecar.errors import ConfigurationError, Problem
@@ -73,11 +76,26 @@ def _open_sql(options: SqlOptions, parts: Parts, _key_id: str) -> Destination:
     return SqlTable(options, parts.secret_of)
 
 
+def _open_kafka(options: KafkaOptions, parts: Parts, _key_id: str) -> Destination:
+    return Kafka(options, parts.secret_of)
+
+
+def _open_nats(options: NatsOptions, parts: Parts, _key_id: str) -> Destination:
+    return open_nats(options, parts.secret_of)
+
+
+def _open_rabbitmq(options: RabbitMQOptions, parts: Parts, _key_id: str) -> Destination:
+    return open_rabbitmq(options, parts.secret_of)
+
+
 DESTINATIONS: Mapping[str, Kind[Any]] = {
     "app": Kind(EmbeddedOptions, _open_app),
     "clarifai": Kind(ClarifaiOptions, _open_clarifai),
     "cloudevents": Kind(CloudEventsOptions, _open_cloudevents, "cloudevents", "cloudevents"),
     "sql": Kind(SqlOptions, _open_sql),
+    "kafka": Kind(KafkaOptions, _open_kafka, "confluent_kafka", "kafka"),
+    "nats": Kind(NatsOptions, _open_nats, "nats", "nats"),
+    "rabbitmq": Kind(RabbitMQOptions, _open_rabbitmq, "aiormq", "rabbitmq"),
 }
 
 

@@ -46,7 +46,7 @@ class End(abc.ABC):
     """True if what is delivered twice is stored once; else it is stored at least once."""
     impatience: ClassVar[Mapping[str, Any]] = {}
     """What its options need so that a destination waits for a fraction of a second only."""
-    secret: ClassVar[str] = ""
+    secret: str = ""
     """What must never be seen in an outcome."""
 
     def __init__(self, folder: Path, database: Database) -> None:

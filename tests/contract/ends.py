@@ -8,6 +8,9 @@ from contract.app_end import AppEnd
 from contract.clarifai_end import ClarifaiEnd
 from contract.cloudevents_end import BatchedEnd, BinaryEnd, KServeEnd, StructuredEnd
 from contract.end import End
+from contract.kafka_end import KafkaEnd
+from contract.nats_end import NatsEnd
+from contract.rabbitmq_end import RabbitMQEnd
 from contract.sql_end import MariaEnd, PostgresEnd, SqliteEnd
 
 ENDS: Mapping[str, type[End]] = {
@@ -20,4 +23,7 @@ ENDS: Mapping[str, type[End]] = {
     "sql-postgresql": PostgresEnd,
     "sql-mariadb": MariaEnd,
     "sql-sqlite": SqliteEnd,
+    "kafka": KafkaEnd,
+    "nats": NatsEnd,
+    "rabbitmq": RabbitMQEnd,
 }
