@@ -9,6 +9,7 @@ from aiohttp import web
 from sidecar.admin.auth import SCOPES, TRIES, authorise
 from sidecar.admin.faults import answer_faults
 from sidecar.admin.keyring import KEYS, Keyring
+from sidecar.admin.openapi import DOCUMENT, describe
 from sidecar.admin.parts import PARTS, Parts
 from sidecar.admin.routes import ROUTES
 from sidecar.admin.state import page
@@ -24,6 +25,7 @@ def build_app(parts: Parts) -> web.Application:
     app[TRIES] = FailedTries(parts.clock.monotonic)
     app[SCOPES] = {(route.method, route.path): route.scope for route in ROUTES}
     app[STREAMS] = {}
+    app[DOCUMENT] = functools.partial(functools.cache(describe), ROUTES)
     app.on_startup.append(_open)
     app.on_shutdown.append(end_streams)
     for route in ROUTES:

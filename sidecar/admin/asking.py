@@ -10,16 +10,18 @@ from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
+from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 
+from sidecar.admin.bodies import MAX_PER_PAGE
 from sidecar.admin.envelope import Code, Refusal
 from sidecar.collector import DEFAULT_APP, DEFAULT_USER
 from sidecar.data import Json
 from sidecar.kit.ids import ID
+from sidecar.kit.validation import faults_of
 
 POLICY_BYTES = 1024 * 1024
 DEFAULT_PER_PAGE = 128
-MAX_PER_PAGE = 1000
 
 
 class Owner(NamedTuple):
@@ -38,8 +40,8 @@ class Page(NamedTuple):
         return slice((self.number - 1) * self.size, self.number * self.size)
 
 
-async def read_json(request: web.Request, fields: tuple[str, ...], limit_bytes: int = POLICY_BYTES) -> Json:
-    """The body's object by snake_case names, `{}` without a body. Raises Refusal on any field but `fields`."""
+async def read_json(request: web.Request, shape: type[BaseModel], limit_bytes: int = POLICY_BYTES) -> Json:
+    """The body's object by snake_case names, `{}` without a body. Raises Refusal on any field that `shape` lacks."""
     try:
         body = await _read_body(request, limit_bytes)
     except web.RequestPayloadError as error:
@@ -58,8 +60,15 @@ async def read_json(request: web.Request, fields: tuple[str, ...], limit_bytes: 
         raise Refusal(Code.BAD_REQUEST_FORMAT, f"the body must be a JSON object, not {type(content).__name__}")
     named = {to_snake(name): value for name, value in content.items()}
     for name in named:
-        if name not in (*fields, "user_app_id"):
-            raise invalid(name, f"no such field: there are {', '.join(fields)}")
+        if name not in shape.model_fields:
+            fields = ", ".join(field for field in shape.model_fields if field != "user_app_id")
+            raise invalid(name, f"no such field: there are {fields}")
+    try:
+        shape.model_validate(named)
+    except ValidationError as error:
+        for details, fault in zip(error.errors(include_url=False), faults_of(error, shape, ""), strict=True):
+            if details["type"] != "missing":  # whoever reads the field says what it is for
+                raise invalid(fault.field.removeprefix("."), fault.message) from None
     return named
 
 
@@ -109,12 +118,6 @@ def ids_or_all(body: Json) -> list[str] | None:
     if delete_all:
         return None
     return ids_in(body, "must be a list of at least one id, or write delete_all: true")
-
-
-def refuse_other_action(body: Json) -> None:
-    """A PATCH replaces what it supplies, and does nothing else."""
-    if body.get("action") not in (None, "", "overwrite"):
-        raise invalid("action", "must be overwrite, or missing")
 
 
 def owner_of(request: web.Request, body: Json | None = None) -> Owner:

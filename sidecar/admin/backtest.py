@@ -17,6 +17,7 @@ import orjson
 from aiohttp import web
 from sqlalchemy import Connection
 
+from sidecar.admin import bodies
 from sidecar.admin.asking import Owner, invalid, owner_of, read_json
 from sidecar.admin.envelope import plain
 from sidecar.admin.events import say_changed
@@ -46,7 +47,7 @@ RECENT = "recent"
 
 async def backtest(request: web.Request) -> web.Response:
     """What the draft in `collector`, with the drafts in `workflows`, would have kept of `source`."""
-    body = await read_json(request, ("collector", "workflows", "source", "limit", "against"))
+    body = await read_json(request, bodies.PostBacktest)
     parts, owner = request.app[PARTS], owner_of(request, body)
     source = body.get("source", RECENT)
     if source != RECENT and source not in SOURCES:
@@ -123,8 +124,7 @@ def _with_operators(parts: Parts, collector: Collector, drafts: Sequence[Workflo
 
 async def start(request: web.Request) -> web.Response:
     """Begin a recording."""
-    names = ("model", "version", "caller", "sample_exchanges", "count", "size_bytes", "seconds", "redact")
-    body = await read_json(request, names)
+    body = await read_json(request, bodies.PostRecord)
     texts = {name: _text(body, name) for name in ("model", "version", "caller")}
     recorder = request.app[PARTS].recorder
     wish = Wish(

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sidecar.admin import bodies
 from sidecar.admin.asking import Owner, invalid, owner_of, read_json
 from sidecar.admin.envelope import plain
 from sidecar.admin.parts import PARTS, Parts
@@ -32,7 +33,7 @@ async def check(request: web.Request) -> web.Response:
     Answers every problem as `{in, field, line, message}`, where `in` is `collector`, `texts.<field>` or
     `workflows[n]`; what the texts say, as JSON; and each workflow as it would be stored, null where it cannot be.
     """
-    body = await read_json(request, ("collector", "texts", "workflows"))
+    body = await read_json(request, bodies.PostCheck)
     parts, owner = request.app[PARTS], owner_of(request, body)
     problems: list[Json] = []
     workflows = [

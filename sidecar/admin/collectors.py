@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json, refuse_other_action
+from sidecar.admin import bodies
+from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
 from sidecar.admin.reach import refuse_reach
@@ -20,7 +21,7 @@ def show(collector: Collector) -> Json:
 
 
 async def post(request: web.Request) -> web.Response:
-    body = await read_json(request, ("collectors",))
+    body = await read_json(request, bodies.PostCollectors)
     wires = objects(body, "collectors")
     refuse_reach(wires)
     made = await request.app[PARTS].catalog.add_collectors(wires, *owner_of(request, body))
@@ -28,8 +29,7 @@ async def post(request: web.Request) -> web.Response:
 
 
 async def patch(request: web.Request) -> web.Response:
-    body = await read_json(request, ("collectors", "action"))
-    refuse_other_action(body)
+    body = await read_json(request, bodies.PatchCollectors)
     wires = objects(body, "collectors")
     refuse_reach(wires)
     changed = await request.app[PARTS].catalog.patch_collectors(
@@ -56,7 +56,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """Delete collectors: what is pending for them goes too, their counts stay."""
-    body = await read_json(request, ("ids", "delete_all"))
+    body = await read_json(request, bodies.Delete)
     parts, owner, require = request.app[PARTS], owner_of(request, body), required(request, show)
     for collector in await parts.catalog.delete_collectors(ids_or_all(body), *owner, require=require):
         await parts.jobs.drop_pending(collector.key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from sidecar.admin import bodies
 from sidecar.admin.asking import ids_in, invalid, objects, owner_of, page_of, read_json
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
@@ -19,7 +20,7 @@ from sidecar.policy.relations import Relation
 
 async def post(request: web.Request) -> web.Response:
     """Relate the concept in the path to others, all or none."""
-    body = await read_json(request, ("concept_relations", "concept_id"))
+    body = await read_json(request, bodies.PostRelations)
     wires, owner = objects(body, "concept_relations"), owner_of(request, body)
     relations = _read_all(wires, request.match_info["concept_id"])
     await request.app[PARTS].relations.add(owner, relations)
@@ -58,7 +59,7 @@ def _predicate(request: web.Request) -> Predicate | None:
 
 async def delete(request: web.Request) -> web.Response:
     """Delete relations of the concept in the path, by id, all or none."""
-    body = await read_json(request, ("ids", "concept_id"))
+    body = await read_json(request, bodies.DeleteRelations)
     ids, owner = ids_in(body), owner_of(request, body)
     await request.app[PARTS].relations.remove(owner, request.match_info["concept_id"], ids)
     return answer()

@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic.alias_generators import to_snake
 from sqlalchemy import Connection
 
+from sidecar.admin import bodies
 from sidecar.admin.asking import Owner, ids_in, invalid, objects, owner_of, page_of, read_json
 from sidecar.admin.envelope import Code, answer, status_of
 from sidecar.admin.input_query import place_before, wanted_by, write_place
@@ -29,12 +30,10 @@ from sidecar.store.inputs import StoredInput
 
 REQUEST_BYTES = 128 * 1024 * 1024
 IMAGE_BYTES = 20 * 1024 * 1024
-MAX_INPUTS = 128
 _MAX_ID_LENGTH = 128
 _DEFAULT_PER_PAGE = 20
 _RESOLUTIONS = (None, "", 0, 1, "INPUT_ID_CONFLICT_RESOLUTION_NOT_SET", "SKIP")
-_FIELDS = ("inputs", "input_id_conflict_resolution", "inputs_add_job_id")
-_INPUT_FIELDS = ("id", "data", "dataset_ids", "created_at", "status")
+_INPUT_FIELDS = tuple(bodies.InputShape.model_fields)
 _DUPLICATE_ID = "Input has a duplicate ID."
 _DUPLICATE_URL = "Input has a duplicate URL; allow_duplicate_url keeps it all the same."
 _ANNOTATIONS = ("model_output", "workflow_output")
@@ -49,10 +48,10 @@ _CONTENT_HEADERS = {
 
 async def post(request: web.Request) -> web.Response:
     """Keep inputs, each judged by itself."""
-    body = await read_json(request, _FIELDS, REQUEST_BYTES)
+    body = await read_json(request, bodies.PostInputs, REQUEST_BYTES)
     given, owner = objects(body, "inputs"), owner_of(request, body)
-    if len(given) > MAX_INPUTS:
-        raise invalid("inputs", f"at most {MAX_INPUTS} in one request, not {len(given)}")
+    if len(given) > bodies.MAX_INPUTS:
+        raise invalid("inputs", f"at most {bodies.MAX_INPUTS} in one request, not {len(given)}")
     if body.get("input_id_conflict_resolution") not in _RESOLUTIONS:
         raise invalid("input_id_conflict_resolution", "must be SKIP, or missing")
     parts = request.app[PARTS]
@@ -70,7 +69,7 @@ async def post(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Delete inputs for good, one by the path or several by the body; ids that are not there are passed over, as a
     repeat must not fail."""
-    body = await read_json(request, ("ids",))
+    body = await read_json(request, bodies.DeleteIds)
     name = request.match_info.get("id")
     ids, owner = ids_in(body) if name is None else [name], owner_of(request, body)
     parts, who = request.app[PARTS], who_acts()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from sidecar.admin import bodies
 from sidecar.admin.asking import DEFAULT_PER_PAGE, invalid, number_of, page_of, read_json
 from sidecar.admin.envelope import plain
 from sidecar.admin.events import say_changed
@@ -51,7 +52,7 @@ async def _say(parts: Parts, verb: str, ids: list[int] | None, count: int) -> No
 
 async def _chosen(request: web.Request) -> list[int] | None:
     """`{"ids": [1, 2]}` or `{"all": true}`; None stands for all."""
-    body: Json = await read_json(request, ("ids", "all"))
+    body: Json = await read_json(request, bodies.ChooseJobs)
     ids = body.get("ids")
     if body.get("all") is True and ids is None:
         return None

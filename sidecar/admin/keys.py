@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from sidecar.admin import bodies
 from sidecar.admin.asking import invalid, read_json
 from sidecar.admin.auth import who_asks
 from sidecar.admin.envelope import Code, Refusal, plain
@@ -17,7 +18,7 @@ MAX_NAME_LENGTH = 100
 
 async def create(request: web.Request) -> web.Response:
     """`{"name": "ci", "scopes": ["read"]}`; the token is in this answer and nowhere else."""
-    body = await read_json(request, ("name", "scopes"))
+    body = await read_json(request, bodies.PostKey)
     name, scopes = _name(body), _scopes(body)
     _refuse_beyond(scopes)
     return _shown_once(*await request.app[KEYS].create(name, scopes))

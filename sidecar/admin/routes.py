@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aiohttp.typedefs import Handler
+from pydantic import BaseModel
 
 from sidecar.admin import (
     backtest,
+    bodies,
     checking,
     collectors,
     concepts,
@@ -20,6 +22,7 @@ from sidecar.admin import (
     tail,
     workflows,
 )
+from sidecar.admin.openapi import openapi
 from sidecar.admin.scopes import Scope
 
 APP = "/users/{user_id}/apps/{app_id}"
@@ -33,54 +36,58 @@ class Route(NamedTuple):
     path: str
     handler: Handler
     scope: Scope | None
+    body: type[BaseModel] | None = None
+    """What its body is read by."""
+    query: type[BaseModel] | None = None
 
 
 _CONTRACT = (
-    Route("POST", "/collectors", collectors.post, Scope.WRITE),
-    Route("PATCH", "/collectors", collectors.patch, Scope.WRITE),
-    Route("GET", "/collectors", collectors.list_all, Scope.READ),
-    Route("DELETE", "/collectors", collectors.delete, Scope.WRITE),
+    Route("POST", "/collectors", collectors.post, Scope.WRITE, bodies.PostCollectors),
+    Route("PATCH", "/collectors", collectors.patch, Scope.WRITE, bodies.PatchCollectors),
+    Route("GET", "/collectors", collectors.list_all, Scope.READ, query=bodies.PageQuery),
+    Route("DELETE", "/collectors", collectors.delete, Scope.WRITE, bodies.Delete),
     Route("GET", "/collectors/{id}", collectors.get, Scope.READ),
-    Route("POST", "/workflows", workflows.post, Scope.WRITE),
-    Route("PATCH", "/workflows", workflows.patch, Scope.WRITE),
-    Route("GET", "/workflows", workflows.list_all, Scope.READ),
-    Route("DELETE", "/workflows", workflows.delete, Scope.WRITE),
+    Route("POST", "/workflows", workflows.post, Scope.WRITE, bodies.PostWorkflows),
+    Route("PATCH", "/workflows", workflows.patch, Scope.WRITE, bodies.PatchWorkflows),
+    Route("GET", "/workflows", workflows.list_all, Scope.READ, query=bodies.PageQuery),
+    Route("DELETE", "/workflows", workflows.delete, Scope.WRITE, bodies.Delete),
     Route("DELETE", "/workflows/{id}", workflows.delete, Scope.WRITE),
     Route("GET", "/workflows/{id}", workflows.get, Scope.READ),
-    Route("POST", "/concepts/{concept_id}/relations", concepts.post, Scope.WRITE),
-    Route("GET", "/concepts/{concept_id}/relations", concepts.list_all, Scope.READ),
-    Route("GET", "/concepts/relations", concepts.list_all, Scope.READ),
-    Route("DELETE", "/concepts/{concept_id}/relations", concepts.delete, Scope.WRITE),
-    Route("POST", "/inputs", inputs.post, Scope.INPUTS),
-    Route("GET", "/inputs", inputs.list_all, Scope.INPUTS),
+    Route("POST", "/concepts/{concept_id}/relations", concepts.post, Scope.WRITE, bodies.PostRelations),
+    Route("GET", "/concepts/{concept_id}/relations", concepts.list_all, Scope.READ, query=bodies.RelationsQuery),
+    Route("GET", "/concepts/relations", concepts.list_all, Scope.READ, query=bodies.RelationsQuery),
+    Route("DELETE", "/concepts/{concept_id}/relations", concepts.delete, Scope.WRITE, bodies.DeleteRelations),
+    Route("POST", "/inputs", inputs.post, Scope.INPUTS, bodies.PostInputs),
+    Route("GET", "/inputs", inputs.list_all, Scope.INPUTS, query=bodies.InputsQuery),
     Route("GET", "/inputs/{id}", inputs.get, Scope.INPUTS),
     Route("GET", "/inputs/{id}/annotations", inputs.list_annotations, Scope.INPUTS),
-    Route("DELETE", "/inputs", inputs.delete, Scope.INPUTS),
+    Route("DELETE", "/inputs", inputs.delete, Scope.INPUTS, bodies.DeleteIds),
     Route("DELETE", "/inputs/{id}", inputs.delete, Scope.INPUTS),
 )
 """Each of them stands at both of the contract's paths."""
 _OURS = (
-    Route("GET", f"/v1{APP}/inputs/{{id}}/content", inputs.content, Scope.INPUTS),
+    Route("GET", f"/v1{APP}/inputs/{{id}}/content", inputs.content, Scope.INPUTS, query=bodies.ContentQuery),
     Route("GET", "/v1/collectors", collectors.list_everywhere, Scope.READ),
-    Route("GET", "/v1/jobs", jobs.list_all, Scope.READ),
-    Route("POST", "/v1/jobs/retry", jobs.retry, Scope.WRITE),
-    Route("POST", "/v1/jobs/discard", jobs.discard, Scope.WRITE),
+    Route("GET", "/v1/jobs", jobs.list_all, Scope.READ, query=bodies.JobsQuery),
+    Route("POST", "/v1/jobs/retry", jobs.retry, Scope.WRITE, bodies.ChooseJobs),
+    Route("POST", "/v1/jobs/discard", jobs.discard, Scope.WRITE, bodies.ChooseJobs),
     Route("GET", "/v1/ledger", state.ledger, Scope.READ),
     Route("GET", "/v1/traffic", state.traffic, Scope.READ),
-    Route("GET", "/v1/tail", tail.listen, Scope.READ),
-    Route("POST", "/v1/check", checking.check, Scope.READ),
-    Route("POST", "/v1/backtest", backtest.backtest, Scope.READ),
-    Route("POST", "/v1/record", backtest.start, Scope.WRITE),
+    Route("GET", "/v1/tail", tail.listen, Scope.READ, query=bodies.TailQuery),
+    Route("POST", "/v1/check", checking.check, Scope.READ, bodies.PostCheck),
+    Route("POST", "/v1/backtest", backtest.backtest, Scope.READ, bodies.PostBacktest),
+    Route("POST", "/v1/record", backtest.start, Scope.WRITE, bodies.PostRecord),
     Route("GET", "/v1/record", backtest.status, Scope.READ),
     Route("DELETE", "/v1/record", backtest.stop, Scope.WRITE),
     Route("GET", "/v1/record/exchanges", backtest.download, Scope.INPUTS),
-    Route("POST", "/v1/keys", keys.create, Scope.WRITE),
+    Route("POST", "/v1/keys", keys.create, Scope.WRITE, bodies.PostKey),
     Route("GET", "/v1/keys", keys.list_all, Scope.READ),
     Route("POST", "/v1/keys/{id}/rotate", keys.rotate, Scope.WRITE),
     Route("DELETE", "/v1/keys/{id}", keys.revoke, Scope.WRITE),
-    Route("GET", "/v1/events", events.list_all, Scope.READ),
+    Route("GET", "/v1/events", events.list_all, Scope.READ, query=bodies.EventsQuery),
     Route("GET", "/v1/settings", shown_settings.list_all, Scope.READ),
     Route("GET", "/metrics", state.metrics, Scope.READ),
+    Route("GET", "/openapi.json", openapi, Scope.READ),
     Route("GET", "/healthz", state.health, None),
     Route("GET", "/readyz", state.readiness, None),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json, refuse_other_action
+from sidecar.admin import bodies
+from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
 from sidecar.admin.tags import required, tagged
@@ -23,14 +24,13 @@ def show(workflow: Workflow) -> Json:
 
 
 async def post(request: web.Request) -> web.Response:
-    body = await read_json(request, ("workflows",))
+    body = await read_json(request, bodies.PostWorkflows)
     made = await request.app[PARTS].catalog.add_workflows(objects(body, "workflows"), *owner_of(request, body))
     return answer(workflows=[show(each) for each in made])
 
 
 async def patch(request: web.Request) -> web.Response:
-    body = await read_json(request, ("workflows", "action"))
-    refuse_other_action(body)
+    body = await read_json(request, bodies.PatchWorkflows)
     changed = await request.app[PARTS].catalog.patch_workflows(
         objects(body, "workflows"), *owner_of(request, body), require=required(request, show)
     )
@@ -39,7 +39,7 @@ async def patch(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """Delete one by the path, or several by the body."""
-    body = await read_json(request, ("ids", "delete_all"))
+    body = await read_json(request, bodies.Delete)
     name = request.match_info.get("id")
     ids = ids_or_all(body) if name is None else [name]
     owner, require = owner_of(request, body), required(request, show)

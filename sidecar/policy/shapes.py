@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -84,9 +85,20 @@ def read_one_source(value: object) -> object:
     return value
 
 
-Id = Annotated[str, BeforeValidator(read_id)]
-OptionalId = Annotated[str, BeforeValidator(read_optional_id)]
-StatusShape = Annotated[Status | None, BeforeValidator(read_status)]
+_ID_SCHEMA = {"type": "string", "pattern": f"^{ID.pattern}$", "maxLength": MAX_ID_LENGTH}
+_STATES = [*Status.__members__, *STATUS_WORDS, *map(int, Status), None]
+_STATUS_SCHEMA = {
+    "anyOf": [
+        {"enum": _STATES},
+        {"type": "object", "additionalProperties": False, "properties": {"code": {"enum": _STATES}, "description": {}}},
+    ]
+}
+
+Id = Annotated[str, BeforeValidator(read_id), WithJsonSchema(_ID_SCHEMA)]
+OptionalId = Annotated[
+    str, BeforeValidator(read_optional_id), WithJsonSchema({"anyOf": [{"const": ""}, _ID_SCHEMA]})
+]  # fmt: skip
+StatusShape = Annotated[Status | None, BeforeValidator(read_status), WithJsonSchema(_STATUS_SCHEMA)]
 DestinationShape = Annotated[dict[str, dict[str, Any]], BeforeValidator(read_destination)]
 Fraction = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 NotBlank = Annotated[str, Field(min_length=1)]
