@@ -7,9 +7,8 @@ sources, collectors and time; what is beyond is counted together. On the engine'
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import frexp, ldexp
 from typing import Protocol
 
 from sidecar.capture.arrival import Arrival
@@ -21,7 +20,7 @@ MOST_SOURCES = 1000
 MOST_COLLECTORS = 10_000
 FAILED_STATUS = 400
 STEPS_AN_OCTAVE = 8
-"""Latencies are sorted into steps of 2^(1/8): shown within 9 %."""
+"""How finely latencies are sorted: shown within 12 %."""
 OTHERS = ("", "", "")
 """The source under which everything is counted once there are `MOST_SOURCES`."""
 
@@ -82,15 +81,16 @@ class Passing:
         self.exchanges = 0
         self.failed = 0
         self.kept = 0
-        self.latencies: Counter[int] = Counter()
-        """Step → exchanges."""
+        self.latencies: dict[int, int] = {}
+        """Step → exchanges; `_seconds_of` says how long a step stands for."""
         self.minutes = Minutes()
 
     def add(self, other: Passing) -> None:
         self.exchanges += other.exchanges
         self.failed += other.failed
         self.kept += other.kept
-        self.latencies += other.latencies
+        for step, count in other.latencies.items():
+            self.latencies[step] = self.latencies.get(step, 0) + count
         self.minutes.add_all(other.minutes)
 
     def to_json(self, minute: int) -> Json:
@@ -99,12 +99,18 @@ class Passing:
         return {**counts, "latency_ms": shares, "minutes": self.minutes.oldest_first(minute)}
 
     def _latency_ms(self, share: float) -> float:
-        left = self.latencies.total() * share
+        left = sum(self.latencies.values()) * share
         for step in sorted(self.latencies):
             left -= self.latencies[step]
             if left <= 0:
-                return round(math.exp2(step / STEPS_AN_OCTAVE) / 1000, 3)
+                return round(_seconds_of(step) * 1000, 3)
         return 0.0
+
+
+def _seconds_of(step: int) -> float:
+    """The middle of a step, in seconds."""
+    octave, eighth = divmod(step - STEPS_AN_OCTAVE, STEPS_AN_OCTAVE)
+    return ldexp((eighth + STEPS_AN_OCTAVE + 0.5) / (2 * STEPS_AN_OCTAVE), octave)
 
 
 class Traffic:
@@ -118,14 +124,17 @@ class Traffic:
 
     def see(self, arrival: Arrival) -> None:
         """Count an exchange that a relay sent."""
-        passing = self._of(arrival.asked.key)
+        key = arrival.asked.key
+        passing = self._sources.get(key) or self._of(key)
         passing.exchanges += 1
         answered = arrival.answered
         if answered is None or answered.status >= FAILED_STATUS:
             passing.failed += 1
-        microseconds = max(arrival.latency_seconds * 1e6, 1.0)
-        passing.latencies[round(math.log2(microseconds) * STEPS_AN_OCTAVE)] += 1
-        passing.minutes.add(int(self._now() // 60))
+        fraction, octave = frexp(arrival.latency_seconds)
+        step = octave * STEPS_AN_OCTAVE + int(fraction * STEPS_AN_OCTAVE * 2)
+        latencies = passing.latencies
+        latencies[step] = latencies.get(step, 0) + 1
+        passing.minutes.add(int((arrival.started_at + arrival.latency_seconds) // 60))
 
     def kept(self, inputs: Iterable[Kept], others: Mapping[tuple[str, str, str], int]) -> None:
         """Count inputs that were kept, and others that were matched, as (collector, verdict, reason)."""

@@ -69,6 +69,16 @@ function askForToken() {
   showHealth("Locked", "");
 }
 
+/** The token may not see this view; others it may. */
+function showForbidden(error) {
+  byId("ask").hidden = true;
+  byId("main").hidden = byId("nav").hidden = false;
+  byId("main").replaceChildren(view.nodes[0], element("div", "empty", element("p", "", error.message)));
+  byId("main").setAttribute("aria-busy", "false");
+  byId("main").dataset.shown = location.hash;
+  showHealth("Ready", "good");
+}
+
 async function readiness() {
   const ready = await (await ask("/readyz")).json();
   const reasons = Object.entries(ready.reasons || {}).map(([part, reason]) => `${part}: ${reason}`);
@@ -92,6 +102,7 @@ async function turn() {
     if (!document.hidden && view) await refresh();
   } catch (error) {
     if (error instanceof Refused && error.status === 401) return askForToken();
+    if (error instanceof Refused && error.status === 403) return showForbidden(error);
     byId("nav").hidden = false;
     showHealth(`No answer: ${error.message}`, "bad");
   }

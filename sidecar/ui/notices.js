@@ -14,8 +14,15 @@ function show(text, tone, ...actions) {
 
 export function tell(text, tone = "") {
   const notice = show(text, tone);
-  if (tone === "bad") notice.append(button("Close", "quiet", () => notice.remove()));
+  if (tone === "bad") notice.append(button("Close", "quiet", () => close(notice)));
   else setTimeout(() => notice.remove(), SHOWN_MS);
+}
+
+/** Take a notice away; whoever was in it by keyboard goes on at the view's head. */
+function close(notice) {
+  const isInside = notice.contains(document.activeElement);
+  notice.remove();
+  if (isInside) document.querySelector("h2")?.focus();
 }
 
 /** Does `act` in a few seconds, unless it is undone; at once when the page is left. */
@@ -23,18 +30,19 @@ export function unlessUndone(text, act, undone) {
   const end = (isLeft) => {
     if (!waiting.delete(end)) return;
     clearTimeout(timer);
-    notice.remove();
+    close(notice);
     act(isLeft);
   };
   const undo = button("Undo", "", () => {
     waiting.delete(end);
     clearTimeout(timer);
-    notice.remove();
+    close(notice);
     undone();
   });
   const notice = show(text, "", undo);
   const timer = setTimeout(() => end(false), UNDO_MS);
   waiting.add(end);
+  undo.focus();
 }
 
 addEventListener("pagehide", () => [...waiting].forEach((end) => end(true)));

@@ -27,13 +27,13 @@ class Input(NamedTuple):
     version: str = ""
 
 
-def arrival(caller: str, status: int = 200, *, has_answer: bool = True) -> Arrival:
+def arrival(caller: str, status: int = 200, *, has_answer: bool = True, at: FakeClock | None = None) -> Arrival:
     headers = {"X-Caller-Id": caller}
     target = "/v1/models/digits:predict"
     exchange = predict(target, {"instances": [1]}, {}, status=status, headers=headers, has_answer=has_answer)
     found = READER.read(payload_of(exchange))
     assert found is not None
-    return found
+    return found._replace(started_at=(at or FakeClock()).now())
 
 
 def test_calls_are_counted_by_source_with_their_latency_and_what_was_kept() -> None:
@@ -57,9 +57,9 @@ def test_calls_are_counted_by_source_with_their_latency_and_what_was_kept() -> N
 def test_a_minute_is_forgotten_after_an_hour() -> None:
     clock = FakeClock()
     passing = Traffic(clock)
-    passing.see(arrival("alice"))
+    passing.see(arrival("alice", at=clock))
     clock.advance(60 * 10)
-    passing.see(arrival("alice"))
+    passing.see(arrival("alice", at=clock))
     assert passing.to_json([], as_it_is)["sources"][0]["minutes"][-11:] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
     clock.advance(60 * 50)
     assert sum(passing.to_json([], as_it_is)["sources"][0]["minutes"]) == 1
@@ -79,9 +79,9 @@ def test_more_sources_than_are_kept_are_counted_together(monkeypatch: pytest.Mon
 def test_sources_that_are_shown_alike_are_counted_together() -> None:
     clock = FakeClock()
     passing = Traffic(clock)
-    passing.see(arrival("alice"))
+    passing.see(arrival("alice", at=clock))
     clock.advance(120)
-    passing.see(arrival("bob", 500))
+    passing.see(arrival("bob", 500, at=clock))
     (together,) = passing.to_json([], lambda source: ("", *source[1:]))["sources"]
     assert (together["exchanges"], together["failed"], together["minutes"][-3:]) == (2, 1, [1, 0, 1])
     assert {each["caller"] for each in passing.to_json([], as_it_is)["sources"]} == {"alice", "bob"}

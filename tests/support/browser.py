@@ -57,11 +57,13 @@ class Screen:
             found = found.filter(has_text=text)
         await found.first.wait_for()
 
-    async def axe(self) -> list[str]:
-        """What axe-core calls serious or worse, each with where it is."""
+    async def axe(self, *rules: str) -> list[str]:
+        """What axe-core, by all its rules or by some, calls serious or worse, each with where it is."""
         if not await self.page.evaluate("'axe' in window"):
             await self.page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
-        found: dict[str, Any] = await self.page.evaluate("axe.run({resultTypes: ['violations']})")
+        found: dict[str, Any] = await self.page.evaluate(
+            "rules => axe.run({resultTypes: ['violations'], ...(rules.length ? {runOnly: rules} : {})})", list(rules)
+        )
         return [
             f"{each['id']}: {each['help']}: {[node['html'][:120] for node in each['nodes'][:3]]}"
             for each in found["violations"]
