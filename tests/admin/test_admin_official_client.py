@@ -109,3 +109,41 @@ async def test_inputs_by_the_clients_own_call(client: OfficialClient) -> None:
     assert listed.inputs[0].data.concepts[0].value == 0.0
     again = await client("PostInputs", service_pb2.PostInputsRequest(inputs=inputs))
     assert again.inputs[0].status.details == "Input has a duplicate ID."
+
+
+async def test_a_workflow_is_changed_and_deleted_by_the_clients_own_calls(client: OfficialClient) -> None:
+    model = resources_pb2.Model(id="sample", model_type_id="random-sample")
+    node = resources_pb2.WorkflowNode(id="sample", model=model)
+    made = resources_pb2.Workflow(id="tenth", nodes=[node])
+    await client("PostWorkflows", service_pb2.PostWorkflowsRequest(workflows=[made]))
+    model.output_info.params.update({"keep_fraction": 0.1})
+    node = resources_pb2.WorkflowNode(id="sample", model=model)
+    change = resources_pb2.Workflow(id="tenth", description="new", nodes=[node])
+    request = service_pb2.PatchWorkflowsRequest(workflows=[change], action="overwrite")
+    patched = await client("PatchWorkflows", request)
+    assert patched.status.code == status_code_pb2.SUCCESS
+    assert patched.workflows[0].nodes[0].model.output_info.params["keep_fraction"] == 0.1
+    using = collector(pre_queue_workflow_id="tenth")
+    await client("PostCollectors", service_pb2.PostCollectorsRequest(collectors=[using]))
+    for name, request in (
+        ("DeleteWorkflow", service_pb2.DeleteWorkflowRequest(workflow_id="tenth")),
+        ("DeleteWorkflows", service_pb2.DeleteWorkflowsRequest(ids=["tenth"])),
+    ):
+        refused = await client(name, request)
+        assert refused.status.code == status_code_pb2.WORKFLOW_INVALID_ARGUMENT
+        assert "is in use by mine" in refused.status.details
+    await client("DeleteCollectors", service_pb2.DeleteCollectorsRequest(delete_all=True))
+    gone = await client("DeleteWorkflow", service_pb2.DeleteWorkflowRequest(workflow_id="tenth"))
+    assert gone.status.code == status_code_pb2.SUCCESS
+    assert not (await client("ListWorkflows", service_pb2.ListWorkflowsRequest())).workflows
+
+
+async def test_inputs_are_deleted_by_the_clients_own_calls(client: OfficialClient) -> None:
+    inputs = [
+        resources_pb2.Input(id=name, data=resources_pb2.Data(text=resources_pb2.Text(raw=name)))
+        for name in ("one", "two", "three")
+    ]
+    await client("PostInputs", service_pb2.PostInputsRequest(inputs=inputs))
+    await client("DeleteInput", service_pb2.DeleteInputRequest(input_id="one"))
+    await client("DeleteInputs", service_pb2.DeleteInputsRequest(ids=["two"]))
+    assert [each.id for each in (await client("ListInputs", service_pb2.ListInputsRequest())).inputs] == ["three"]
