@@ -83,9 +83,15 @@ def _cells(wire: Mapping[str, Any]) -> Iterable[str]:
         source.get("caller_user_id") or "any",
         " + ".join(filter(None, before)) or "–",
         wire.get("post_queue_workflow_id") or "–",
-        ", ".join(wire.get("destination") or {"app": {}}),
+        _kinds(wire.get("destination") or {"app": {}}),
         wire.get("origin") or wire["managed_by"],
     )
+
+
+def _kinds(destination: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
+    """The kind, which stands first, of one destination or of each."""
+    each = [destination] if isinstance(destination, Mapping) else destination
+    return ", ".join(next(iter(one)) for one in each)
 
 
 def _show(settings: Settings, given: argparse.Namespace) -> None:
