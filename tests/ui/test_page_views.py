@@ -70,9 +70,8 @@ async def test_what_was_captured_is_shown_and_never_run_and_every_view_can_be_re
             await expect(screen.page.get_by_role("blockquote").filter(has_text=SCRIPT)).to_be_visible()
             await expect(screen.page.get_by_role("main").get_by_role("link")).to_have_count(len(inputs))
             await expect(screen.page.get_by_role("img", name="numbers, drawn as a")).to_have_count(1)
-            await screen.page.wait_for_function(
-                "[...document.images].every(each => each.complete && each.naturalWidth)"
-            )
+            for image in await screen.page.locator("img").all():
+                await expect(image).not_to_have_js_property("naturalWidth", 0)
             await screen.open("traffic")
             await expect(screen.page.get_by_role("cell", name=SCRIPT)).to_be_visible()
             await screen.page.get_by_text("Listening.").wait_for()
@@ -132,8 +131,7 @@ async def test_a_page_behind_a_token_asks_for_it_and_shows_images_with_it(tmp_pa
         assert await screen.axe() == []
         await field.fill(TOKEN)
         await field.press("Enter")
-        await page.get_by_role("img", name="input seen").wait_for()
-        await page.wait_for_function("[...document.images].every(each => each.complete && each.naturalWidth)")
+        await expect(page.get_by_role("img", name="input seen")).not_to_have_js_property("naturalWidth", 0)
         assert TOKEN not in page.url
         key = {"name": "reader", "scopes": ["read"]}
         made = await post(product, "/v1/keys", key, Authorization=f"Key {TOKEN}")
