@@ -48,6 +48,11 @@ class Destination:
 
     kind: str = "app"
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    """What tells it from the collector's others; its kind unless something else is given."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.kind)  # frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,10 @@ class Collector:
     """*Ours*: post the original input with the post-queue workflow's output attached, not that output alone."""
     sample_exchanges: float = 1.0
     """*Ours*: fraction of whole exchanges looked at, in (0, 1], decided in the relay."""
-    destination: Destination = field(default_factory=Destination)
+    collect_failures: bool = True
+    """*Ours*: keep inputs also where the model gave no answer, or none of 2xx."""
+    destinations: tuple[Destination, ...] = (Destination(),)
+    """*Ours*: one at least, each with a name of its own. What is kept is posted to all of them."""
     redact: tuple[RedactRule, ...] = ()
     """*Ours*: what is taken out of input, output and metadata before anything is written to disk."""
     created_at: str = ""

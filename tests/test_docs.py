@@ -54,7 +54,8 @@ def test_the_policies_shown_can_be_loaded_together() -> None:
     for workflow in workflows:
         check_workflow(workflow, models)
     for collector in collectors:
-        check_options(collector.destination)
+        for destination in collector.destinations:
+            check_options(destination)
     named = {collector.pre_queue_workflow_id for collector in collectors} - {""}
     assert named == {workflow.id for workflow in workflows}
 

@@ -11,13 +11,15 @@ from sidecar.admin.events import say_changed
 from sidecar.admin.parts import PARTS, Parts
 from sidecar.data import Json
 from sidecar.queue.states import State
+from sidecar.queue.values import JobView
 from sidecar.store.audit import Change
 
 LISTED = {state.value: state for state in (State.QUEUED, State.LEASED, State.DEAD)}
 
 
 async def list_all(request: web.Request) -> web.Response:
-    """Newest first; `next_before` is what to give as `before` for the page after this one, null after the last."""
+    """Newest first, with how each stands with each destination; `next_before` is what to give as `before` for the page
+    after this one, null after the last."""
     size = page_of(request, DEFAULT_PER_PAGE).size
     state = request.query.get("state", "")
     if state and state not in LISTED:
@@ -26,7 +28,11 @@ async def list_all(request: web.Request) -> web.Response:
         [LISTED[state]] if state else [], request.query.get("collector") or None, number_of(request, "before"), size
     )
     following = found[-1].id if len(found) == size else None
-    return plain({"jobs": [job._asdict() for job in found], "next_before": following})
+    return plain({"jobs": [_to_json(job) for job in found], "next_before": following})
+
+
+def _to_json(job: JobView) -> Json:
+    return {**job._asdict(), "destinations": [each._asdict() for each in job.destinations]}
 
 
 async def retry(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from sidecar.backtest.comparison import Comparison
 from sidecar.backtest.trial import Trial
 from sidecar.data import Json
 from sidecar.errors import Problem
+from sidecar.pipeline.candidate import MODEL_FAILED
 
 DAY_SECONDS = 86_400.0
 SHOWN = 20
@@ -35,7 +36,7 @@ def trial_report(trial: Trial) -> Json:
         "inputs": {
             "matched": trial.matched,
             "kept": trial.kept,
-            "filtered": {reason: trial.ends["filtered", reason] for reason in ("pre_queue", "post_queue")},
+            "filtered": _filtered(trial),
             "dropped": _reasons(trial),
             "unknown": trial.ends["unknown", ""],
         },
@@ -50,6 +51,11 @@ def trial_report(trial: Trial) -> Json:
     }
 
 
+def _filtered(trial: Trial) -> Json:
+    failures = () if trial.policy.collector.collect_failures else (MODEL_FAILED,)
+    return {reason: trial.ends["filtered", reason] for reason in (*failures, "pre_queue", "post_queue")}
+
+
 def _reasons(trial: Trial) -> Json:
     return {
         reason: {"count": count, "detail": trial.details.get(reason, "")}
@@ -62,7 +68,8 @@ def _nodes(trial: Trial) -> list[Json]:
     nodes: list[Json] = []
     share = trial.policy.collector.pre_queue_random_sample
     if share is not None:
-        sampled = {"in": trial.matched, "out": trial.matched - trial.sampled_out, "filtered": trial.sampled_out}
+        looked_at = trial.matched - trial.ends["filtered", MODEL_FAILED]
+        sampled = {"in": looked_at, "out": looked_at - trial.sampled_out, "filtered": trial.sampled_out}
         name = "pre_queue_random_sample"
         nodes.append({"workflow": "", "node": name, "operator": name, **sampled, "failed": 0, "unknown": 0})
     for watched in (trial.pre_queue, trial.post_queue):

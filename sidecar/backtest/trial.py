@@ -18,7 +18,7 @@ from sidecar.data import Data
 from sidecar.errors import SidecarError, TransientError
 from sidecar.kit.ids import fraction_of_id
 from sidecar.memory import Change
-from sidecar.pipeline.candidate import RedactedItem, is_sampled
+from sidecar.pipeline.candidate import NOT_ANSWERED, RedactedItem, is_left_out, is_sampled, reason_of
 from sidecar.pipeline.models import refusal_of
 from sidecar.pipeline.plan import Plan
 from sidecar.records.recorded import Recorded
@@ -168,6 +168,9 @@ class Trial:
     def _judge(self, candidate: _Candidate) -> None:
         """Up to the queue, and through it unless a reservoir holds the input there."""
         item = candidate.item
+        if is_left_out(self.policy, item):
+            self._count(NOT_ANSWERED)
+            return
         if not is_sampled(self.policy, item):
             self.sampled_out += 1
             self._count(_NOT_SAMPLED)
@@ -303,6 +306,6 @@ class Trial:
             self.ends["dropped", end.reason] += 1
             self.details.setdefault(end.reason, self.policy.told(end.detail))
         elif isinstance(end, Filtered):
-            self.ends["filtered", "post_queue" if end is _POST_FILTERED else "pre_queue"] += 1
+            self.ends["filtered", "post_queue" if end is _POST_FILTERED else reason_of(end)] += 1
         else:
             self.ends["unknown", ""] += 1

@@ -102,6 +102,6 @@ def _table(collectors: tuple[Collector, ...], workflows: tuple[Workflow, ...]) -
             each.source.caller_user_id or "any",
             " + ".join(filter(None, (sampled, each.pre_queue_workflow_id))) or "–",
             each.post_queue_workflow_id or "–",
-            each.destination.kind,
+            ", ".join(destination.name for destination in each.destinations),
         )
     return table

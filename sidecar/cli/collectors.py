@@ -17,6 +17,7 @@ from sidecar.cli.policies import Policy, file_name, named_workflows, to_yaml
 from sidecar.collector import Collector, Workflow
 from sidecar.errors import ConfigurationError, NotFoundError, Problem, SidecarError
 from sidecar.kit.files import write_whole
+from sidecar.policy.destination_shape import read_destinations
 from sidecar.settings import Settings
 
 _MODE = 0o644
@@ -83,15 +84,9 @@ def _cells(wire: Mapping[str, Any]) -> Iterable[str]:
         source.get("caller_user_id") or "any",
         " + ".join(filter(None, before)) or "–",
         wire.get("post_queue_workflow_id") or "–",
-        _kinds(wire.get("destination") or {"app": {}}),
+        ", ".join(each.name for each in read_destinations(wire.get("destination") or "app")),
         wire.get("origin") or wire["managed_by"],
     )
-
-
-def _kinds(destination: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
-    """The kind, which stands first, of one destination or of each."""
-    each = [destination] if isinstance(destination, Mapping) else destination
-    return ", ".join(next(iter(one)) for one in each)
 
 
 def _show(settings: Settings, given: argparse.Namespace) -> None:

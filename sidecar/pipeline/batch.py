@@ -1,9 +1,10 @@
-"""One collector's leased jobs, taken through its post-queue workflow and to its destination.
+"""One lane's leased jobs, taken through their collector's post-queue workflow and to one of its destinations.
 
 Promises that each job is settled under a name whatever fails, that a fault which one job brings about costs that job
-alone, and that a workflow runs at most once for a job (its result is stored with it). Work that would outlast the lease
-is given back. A settlement that the database refuses is tried again for as long as the lease stands; then the lease
-runs out and the job is posted again under the same id, which is harmless.
+alone, and that a workflow runs at most once for a job (its result is stored with it): where a job has several
+destinations the workflow is a lane of its own, and they wait for it. Work that would outlast the lease is given back. A
+settlement that the database refuses is tried again for as long as the lease stands; then the lease runs out and the job
+is posted again under the same id, which is harmless.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
+from sidecar import collector
 from sidecar.data import Data, from_wire, to_wire
 from sidecar.delivery import outcome
 from sidecar.delivery.backoff import retry_at
@@ -27,7 +29,19 @@ from sidecar.pipeline.models import finish, refusal_of
 from sidecar.pipeline.parcel import posted_data
 from sidecar.pipeline.plan import Plan, Policy
 from sidecar.queue.jobs import JobQueue
-from sidecar.queue.values import Delivered, Dropped, Filtered, Job, Rejected, Retry, Settlement
+from sidecar.queue.values import (
+    WORKFLOW,
+    Delivered,
+    Dropped,
+    Filtered,
+    Job,
+    Lane,
+    LetGo,
+    Rejected,
+    Retry,
+    Settlement,
+    Split,
+)
 from sidecar.redaction.detectors import UnredactableError
 from sidecar.workflow import run as workflow
 from sidecar.workflow.graph import Graph
@@ -58,13 +72,13 @@ class Ready(NamedTuple):
 
 
 class Batch:
-    """Works on batches; `work` may run for several collectors at once."""
+    """Works on batches; `work` may run for several lanes at once."""
 
     def __init__(
         self,
         queue: JobQueue,
         plan: Callable[[], Plan],
-        destination_of: Callable[[Policy], Destination],
+        destination_of: Callable[[Policy, collector.Destination], Destination],
         ask: Callable[[workflow.ModelRequest], Awaitable[Data]],
         retry_for_seconds: float,
         clock: Clock,
@@ -81,27 +95,39 @@ class Batch:
         self._sleep = sleep
         self._asking = asyncio.Semaphore(WORKFLOWS_AT_ONCE)
 
-    async def work(self, collector: str, jobs: Sequence[Job]) -> None:
-        """Take `jobs`, all of one collector and one lease, to their ends. Raises nothing but cancellation."""
+    async def work(self, lane: Lane, jobs: Sequence[Job]) -> None:
+        """Take `jobs`, all of one lane and one lease, to their ends. Raises nothing but cancellation."""
         plan = self._plan()
-        policy = plan.policies.get(collector)
+        policy = plan.policies.get(lane.collector)
         try:
-            if collector not in plan.known:
+            if lane.collector not in plan.known:
                 await self._settle([Settlement(job, Dropped("collector_deleted")) for job in jobs])
             elif policy is None:
                 await self._all_later(jobs, "policy_broken", "the collector's workflow cannot run")
             else:
-                await self._through(policy, self._destination_of(policy), jobs)
+                await self._through(policy, lane, jobs)
         except ConfigurationError as error:
             await self._all_later(jobs, "policy_broken", str(error))
         except Exception as error:  # noqa: BLE001 - else the jobs would wait for their lease to run out, unsaid
-            self._events.task_failed(f"dispatch {collector}", error)
+            self._events.task_failed(f"dispatch {lane.collector}", error)
             await self._all_later(jobs, _UNEXPECTED, type(error).__name__)
 
-    async def _through(self, policy: Policy, destination: Destination, jobs: Sequence[Job]) -> None:
-        """Slice by slice, so that what is done is settled while the lease stands; posted in batches all the same."""
+    async def _through(self, policy: Policy, lane: Lane, jobs: Sequence[Job]) -> None:
+        if lane.destination == WORKFLOW:
+            await self._to(policy, None, jobs)
+            return
+        wanted = [each for each in policy.collector.destinations if each.name == lane.destination]
+        if not wanted:  # a job that was meant for nothing else follows its collector, any other goes without
+            wanted = list(policy.collector.destinations[:1])
+            await self._settle([Settlement(job, LetGo()) for job in jobs if job.siblings])
+            jobs = [job for job in jobs if not job.siblings]
+        if jobs:
+            await self._to(policy, self._destination_of(policy, wanted[0]), jobs)
+
+    async def _to(self, policy: Policy, destination: Destination | None, jobs: Sequence[Job]) -> None:
+        """Slice by slice, so that what is done is settled while the lease stands; posted in batches all the same.
+        Without a destination all of theirs wait for the workflow."""
         waiting: list[Ready] = []
-        most = destination.max_batch
         step = WORKFLOWS_AT_ONCE if policy.post_queue is not None else READ_AT_ONCE
         for start in range(0, len(jobs), step):
             if self._clock.now() > jobs[0].leased_until - LEASE_SECONDS / 2:
@@ -112,15 +138,19 @@ class Batch:
             if all(_is_unavailable(item) for item in done):
                 await self._all_later(jobs[start + step :], _UNAVAILABLE, "not asked: the model is away")
                 break
-            waiting += [item for item in done if isinstance(item, Ready)]
-            while len(waiting) >= most:
-                await self._deliver(policy, destination, waiting[:most])
-                del waiting[:most]
-        if waiting:
+            ready = [item for item in done if isinstance(item, Ready)]
+            if destination is None:
+                await self._settle([Settlement(item.job, Split(), item.result, item.changes) for item in ready])
+                continue
+            waiting += ready
+            while len(waiting) >= destination.max_batch:
+                await self._deliver(policy, destination, waiting[: destination.max_batch])
+                del waiting[: destination.max_batch]
+        if waiting and destination is not None:
             await self._deliver(policy, destination, waiting)
 
     async def _process_all(self, policy: Policy, jobs: Sequence[Job]) -> list[Ready | Settlement]:
-        if policy.post_queue is None:
+        if policy.post_queue is None or all(job.siblings for job in jobs):
             await asyncio.sleep(0)
             return [self._without_workflow(policy, job) for job in jobs]
         return await asyncio.gather(*(self._process(policy, policy.post_queue, job) for job in jobs))
@@ -129,12 +159,15 @@ class Batch:
         try:
             given = _read(job.input)
             output = _read(job.output) if job.output is not None and policy.collector.collect_outputs else None
-            data = posted_data(policy.collector, given, output, None)
+            result = _read(job.result) if job.result is not None and job.siblings else None
+            data = posted_data(policy.collector, given, output, result)
             return Ready(job, data, None, job.input if data is given else b"")
         except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
             return self._failed(job, error)
 
     async def _process(self, policy: Policy, graph: Graph, job: Job) -> Ready | Settlement:
+        if job.siblings:  # its workflow has run, or it had none when it was queued
+            return self._without_workflow(policy, job)
         try:
             return await self._through_workflow(policy, graph, job)
         except TransientError as error:

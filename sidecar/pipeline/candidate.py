@@ -30,18 +30,19 @@ class Candidate(NamedTuple):
 class RedactedItem(Item):
     """An item as its collector may keep it, redacted when first looked at. Looking may raise UnredactableError."""
 
-    __slots__ = ("_redacted", "_redaction", "_whole")
+    __slots__ = ("_redacted", "_redaction", "whole")
 
     def __init__(self, redaction: Redaction, whole: Item) -> None:
         super().__init__(whole.exchange_id, whole.input_index, whole.collector, (), None, whole.started_at)
         self._redaction = redaction
-        self._whole = whole
+        self.whole = whole
+        """The item with nothing taken out: for verdicts alone."""
         self._redacted: tuple[Data, Data | None] | None = None
 
     def both(self) -> tuple[Data, Data | None]:
         """The input and the output. Raises UnredactableError."""
         if self._redacted is None:
-            self._redacted = self._redaction.input(self._whole.input), self._redaction.output(self._whole.output)
+            self._redacted = self._redaction.input(self.whole.input), self._redaction.output(self.whole.output)
         return self._redacted
 
     @property
@@ -81,13 +82,37 @@ def items_of(policies: Sequence[Policy], arrival: Arrival, call: Call, now: floa
     return items
 
 
+MODEL_FAILED = "model_failed"
+NOT_ANSWERED = Filtered(MODEL_FAILED)
 _NOT_SAMPLED = Filtered("pre_queue_random_sample")
+
+
+def reason_of(end: Filtered) -> str:
+    """Under which reason an input that was filtered before the queue is counted."""
+    return MODEL_FAILED if end is NOT_ANSWERED else "pre_queue"
+
+
 _TOO_MANY = Dropped("model_unavailable", "too many calls to pre-queue models wait already")
 
 
 def judge_unasked(candidate: Candidate) -> Verdict:
     """The verdict where no more models may be asked."""
-    return _TOO_MANY if candidate.policy.asks_a_model and is_sampled(*candidate) else judge(*candidate)
+    return _TOO_MANY if candidate.policy.asks_a_model and is_looked_at(*candidate) else judge(*candidate)
+
+
+def is_looked_at(policy: Policy, item: Item) -> bool:
+    """True if a workflow, where there is one, decides."""
+    return not is_left_out(policy, item) and is_sampled(policy, item)
+
+
+def is_left_out(policy: Policy, item: Item) -> bool:
+    """True if the model failed on the input and its collector does not `collect_failures`. Rows that scoring code
+    collected have no status to go by: they are no failures."""
+    if policy.collector.collect_failures:
+        return False
+    metadata = (item.whole if isinstance(item, RedactedItem) else item).input.metadata
+    status = metadata.get("status")
+    return isinstance(status, int) and not 200 <= status < 300 and metadata.get("origin") != "collect"
 
 
 def is_sampled(policy: Policy, item: Item) -> bool:
@@ -100,6 +125,8 @@ def is_sampled(policy: Policy, item: Item) -> bool:
 
 def judge(policy: Policy, item: Item) -> Verdict:
     """The pre-queue verdict of an input for a policy whose graph asks no model."""
+    if is_left_out(policy, item):
+        return NOT_ANSWERED
     if not is_sampled(policy, item):
         return _NOT_SAMPLED
     if isinstance(item, RedactedItem):
@@ -125,6 +152,8 @@ def new_job(arrival: Arrival, policy: Policy, item: Item) -> NewJob:
         input=orjson.dumps(to_wire(given)),
         output=None if output is None else orjson.dumps(to_wire(output)),
         details=_details(arrival, policy.collector),
+        destinations=policy.destinations,
+        has_workflow=policy.post_queue is not None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The destinations in use: one a collector, opened when first needed, and again when the collector's words change."""
+"""The destinations in use: those of each collector, opened when first needed, and again when its words change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Destinations:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._open: dict[str, tuple[collector.Destination, str, Destination]] = {}
+        self._open: dict[tuple[str, str], tuple[collector.Destination, str, Destination]] = {}
 
-    def of(self, policy: Policy) -> Destination:
-        """The destination of `policy`'s collector. Raises ConfigurationError when its options cannot be taken."""
-        key, wanted = policy.collector.key, policy.collector.destination
+    def of(self, policy: Policy, wanted: collector.Destination) -> Destination:
+        """Opens `wanted`, one of `policy`'s. Raises ConfigurationError when its options cannot be taken."""
+        key = (policy.collector.key, wanted.name)
         secret = policy.collector.source.post_inputs_key_id
         known = self._open.get(key)
         if known is not None and known[:2] == (wanted, secret):

@@ -1,8 +1,8 @@
 """Durable queue → post-queue workflow → delivery: the second half of an input's way.
 
-Owns the order of leasing; `batch` takes what was leased to its end. One collector's slow destination holds up no other:
-while a collector has a batch under way, no more of its jobs are leased. Waits for events, never polls. Promises to go
-on whatever fails: the database, a destination, or a part of ours.
+Owns the order of leasing; `batch` takes what was leased to its end. A slow destination holds up no other, be it of the
+same collector: while a lane (a collector's jobs for one destination) has a batch under way, no more of it is leased.
+Waits for events, never polls. Promises to go on whatever fails: the database, a destination, or a part of ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sidecar.kit.tasks import Tasks
 from sidecar.pipeline.batch import LEASE_SECONDS, Batch
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.leases import SUSPECT_VOIDS, Passed
-from sidecar.queue.values import Job
+from sidecar.queue.values import Job, Lane
 
 LEASE_LIMIT = 512
 AFTER_A_FAULT_SECONDS = 5.0
@@ -37,9 +37,9 @@ class Dispatch:
         self._batch = batch
         self._clock = clock
         self._events = events
-        self._busy: set[str] = set()
-        self._suspected = ""
-        """The collector whose job, leased alone, may be what kills engines."""
+        self._busy: set[Lane] = set()
+        self._suspected: Lane | None = None
+        """The lane whose job, leased alone, may be what kills engines."""
         self._batches = Tasks(events.task_failed)
         self._gather_seconds = GATHER_SECONDS
 
@@ -70,25 +70,25 @@ class Dispatch:
     async def _start_what_is_due(self) -> float | None:
         """Start work on due jobs; gives the seconds until there will be more, None when only an event can tell."""
         jobs = await self._queue.lease(LEASE_LIMIT, LEASE_SECONDS, self._passed())
-        for collector, group in _by_collector(jobs).items():
-            self._busy.add(collector)
+        for lane, group in _by_lane(jobs).items():
+            self._busy.add(lane)
             if group[0].voids >= SUSPECT_VOIDS:
-                self._suspected = collector
-            self._batches.start(self._work(collector, group), f"dispatch {collector}")
+                self._suspected = lane
+            self._batches.start(self._work(lane, group), f"dispatch {lane.collector}")
         self._gather_seconds = gather_seconds(len(jobs))
         due = await self._queue.next_due(self._passed())
         return None if due is None else max(0.0, due - self._clock.now())
 
     def _passed(self) -> Passed:
-        return Passed(tuple(self._busy), suspects=bool(self._suspected))
+        return Passed(tuple(self._busy), suspects=self._suspected is not None)
 
-    async def _work(self, collector: str, jobs: Sequence[Job]) -> None:
+    async def _work(self, lane: Lane, jobs: Sequence[Job]) -> None:
         try:
-            await self._batch.work(collector, jobs)
+            await self._batch.work(lane, jobs)
         finally:
-            self._busy.discard(collector)
-            if self._suspected == collector:
-                self._suspected = ""
+            self._busy.discard(lane)
+            if self._suspected == lane:
+                self._suspected = None
             self._queue.wake.set()
 
 
@@ -99,8 +99,8 @@ def gather_seconds(leased: int) -> float:
     return BUSY_GATHER_SECONDS if leased > BUSY_JOBS else GATHER_SECONDS
 
 
-def _by_collector(jobs: Iterable[Job]) -> dict[str, list[Job]]:
-    groups: dict[str, list[Job]] = {}
+def _by_lane(jobs: Iterable[Job]) -> dict[Lane, list[Job]]:
+    groups: dict[Lane, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(job.collector, []).append(job)
+        groups.setdefault(job.lane, []).append(job)
     return groups

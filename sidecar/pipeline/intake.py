@@ -25,11 +25,12 @@ from sidecar.memory import Change, give_back
 from sidecar.pipeline.candidate import (
     Candidate,
     RedactedItem,
-    is_sampled,
+    is_looked_at,
     items_of,
     judge,
     judge_unasked,
     new_job,
+    reason_of,
     to_ask,
 )
 from sidecar.pipeline.held import withdraw_displaced
@@ -227,7 +228,7 @@ class Intake:
 
     async def _judge_asking(self, candidate: Candidate) -> Verdict:
         graph = candidate.policy.pre_queue
-        if graph is None or not candidate.policy.asks_a_model or not is_sampled(*candidate):
+        if graph is None or not candidate.policy.asks_a_model or not is_looked_at(*candidate):
             return judge(*candidate)
         if isinstance(candidate.item, RedactedItem):
             candidate.item.both()  # what cannot be redacted fails here, under its own name, and not inside a node
@@ -267,7 +268,7 @@ class Intake:
     def _count(self, record: Record, policy: Policy, item: Item, end: Filtered | Dropped) -> None:
         key = policy.key
         if isinstance(end, Filtered):
-            record.counts[key, "filtered", "pre_queue"] += 1
+            record.counts[key, "filtered", reason_of(end)] += 1
             item.let_go()
             record.changes += item.changes
             return

@@ -36,6 +36,8 @@ class Policy:
     """None where the collector has no `redact`."""
     key: str = field(init=False)
     """The collector's."""
+    destinations: tuple[str, ...] = field(init=False)
+    """The names of the collector's."""
     redacts_first: bool = field(init=False)
     """True if its pre-queue workflow puts on disk what it makes from content: nothing goes there unredacted."""
 
@@ -43,6 +45,7 @@ class Policy:
         graph = self.pre_queue
         redacts_first = self.redaction is not None and graph is not None and graph.keeps_content
         object.__setattr__(self, "key", self.collector.key)  # frozen; and made once, as every input asks for both
+        object.__setattr__(self, "destinations", tuple(each.name for each in self.collector.destinations))
         object.__setattr__(self, "redacts_first", redacts_first)
 
     def told(self, detail: str) -> str:

@@ -18,6 +18,7 @@ from sidecar.capture.arrival import Arrival
 from sidecar.data import Data, Json
 from sidecar.errors import CapacityError, TransientError
 from sidecar.kit.clock import rfc3339
+from sidecar.pipeline.candidate import reason_of
 from sidecar.pipeline.plan import Plan
 from sidecar.redaction.detectors import UnredactableError
 from sidecar.redaction.rules import Redaction
@@ -156,7 +157,7 @@ def _counted(ends: Iterable[Ended]) -> list[Json]:
     counts: Counter[tuple[str, str, str]] = Counter()
     for collector, end in ends:
         verdict = "filtered" if isinstance(end, Filtered) else "dropped" if isinstance(end, Dropped) else _KEPT
-        reason = "pre_queue" if isinstance(end, Filtered) else end.reason if isinstance(end, Dropped) else ""
+        reason = reason_of(end) if isinstance(end, Filtered) else end.reason if isinstance(end, Dropped) else ""
         counts[collector, verdict, reason] += 1
     return [
         {"collector": collector, "verdict": verdict, "reason": reason, "inputs": count}

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from sidecar.collector import Collector, Destination, ManagedBy, RedactRule, Workflow
@@ -62,10 +63,7 @@ def problems_of_collector(
     collector: Collector, workflows: Mapping[Key, Workflow], judges: Judges, where: str = "collector"
 ) -> list[Problem]:
     """What `collector` names and is not there, or cannot be used."""
-    problems = _judged(lambda: judges.destination(collector.destination), f"{where}.destination", collector.origin)
-    if collector.managed_by is ManagedBy.API:
-        to = collector.destination
-        problems += [Problem(_NOT_OVER_HTTP, path) for path in _places(to.options, f"{where}.destination.{to.kind}")]
+    problems = _problems_of_destinations(collector, judges, f"{where}.destination")
     problems += _judged(lambda: judges.redact(collector.redact), where, collector.origin)
     for name in ("pre_queue_workflow_id", "post_queue_workflow_id"):
         wanted = getattr(collector, name)
@@ -86,6 +84,18 @@ def _places(value: object, where: str) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             yield from _places(inner, f"{where}[{index}]")
+
+
+def _problems_of_destinations(collector: Collector, judges: Judges, where: str) -> list[Problem]:
+    several = len(collector.destinations) > 1
+    problems: list[Problem] = []
+    for index, each in enumerate(collector.destinations):
+        place = f"{where}[{index}]" if several else where
+        problems += _judged(partial(judges.destination, each), place, collector.origin)
+        if collector.managed_by is ManagedBy.API:
+            found = _places(each.options, f"{place}.{each.kind}")
+            problems += [Problem(_NOT_OVER_HTTP, path) for path in found]
+    return problems
 
 
 def _judged(judge: Callable[[], object], where: str, file: str) -> list[Problem]:

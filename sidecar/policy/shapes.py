@@ -25,6 +25,7 @@ from pydantic.alias_generators import to_camel
 
 from sidecar.collector import Status
 from sidecar.kit.ids import ID
+from sidecar.policy.destination_shape import DestinationsShape
 from sidecar.redaction.addresses import compile_address
 from sidecar.redaction.detectors import known_regions
 from sidecar.redaction.rules import check_mask
@@ -64,17 +65,6 @@ def read_status(value: object) -> object:
     raise ValueError("must be active or inactive (COLLECTOR_ACTIVE, 52001; COLLECTOR_INACTIVE, 52002)")
 
 
-def read_destination(value: object) -> object:
-    """`app`, or `{kind: {options}}`, as the latter. Raises ValueError."""
-    if isinstance(value, str) and value:
-        return {value: {}}
-    if isinstance(value, dict) and len(value) == 1:
-        kind, options = next(iter(value.items()))
-        if isinstance(kind, str) and (options is None or isinstance(options, dict)):
-            return {kind: options or {}}
-    raise ValueError("must be one kind: `destination: app`, or with options `destination: {clarifai: {base_url: …}}`")
-
-
 def read_one_source(value: object) -> object:
     """`value` unless it holds several sources. Raises ValueError that names them."""
     names = [str(name) for name in value] if isinstance(value, dict) else []
@@ -99,7 +89,6 @@ OptionalId = Annotated[
     str, BeforeValidator(read_optional_id), WithJsonSchema({"anyOf": [{"const": ""}, _ID_SCHEMA]})
 ]  # fmt: skip
 StatusShape = Annotated[Status | None, BeforeValidator(read_status), WithJsonSchema(_STATUS_SCHEMA)]
-DestinationShape = Annotated[dict[str, dict[str, Any]], BeforeValidator(read_destination)]
 Fraction = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 NotBlank = Annotated[str, Field(min_length=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -210,7 +199,8 @@ class CollectorShape(OwnedShape):
     keep_input: StrictBool | None = None
     sample_exchanges: Fraction | None = None
     redact: list[RedactShape] | None = None
-    destination: DestinationShape | None = None
+    collect_failures: StrictBool | None = None
+    destination: DestinationsShape | None = None
 
 
 class ConceptShape(Shape):

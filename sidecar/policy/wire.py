@@ -32,7 +32,16 @@ _LONG_NAMES = {
 }
 _STARTS = ("pre_queue_workflow_id", "post_queue_workflow_id", "pre_queue_random_sample")
 _RULE_LISTS = ("detect", "regions", "keep_unread")
-_PLAIN = ("id", "description", *_STARTS, "collect_outputs", "keep_input", "sample_exchanges", "status")
+_PLAIN = (
+    "id",
+    "description",
+    *_STARTS,
+    "collect_outputs",
+    "keep_input",
+    "sample_exchanges",
+    "collect_failures",
+    "status",
+)
 
 
 def read_collector(
@@ -58,8 +67,9 @@ def write_collector(collector: Collector) -> Json:
     plain = {name: getattr(collector, name) for name in _PLAIN}
     plain["status"] = {"code": int(collector.status), "description": collector.status.name}
     plain["collector_source"] = {MODEL_SOURCE: _write_source(collector.source)}
-    if collector.destination != Destination():
-        plain["destination"] = {collector.destination.kind: dict(collector.destination.options)}
+    if collector.destinations != (Destination(),):
+        written = [_write_destination(each) for each in collector.destinations]
+        plain["destination"] = written if len(written) > 1 else written[0]
     if collector.redact:
         plain["redact"] = [_write_rule(rule) for rule in collector.redact]
     plain |= {"created_at": collector.created_at, "managed_by": str(collector.managed_by), "origin": collector.origin}
@@ -136,18 +146,22 @@ def _collector(
         problems.append(Problem(f"three workflows missing: write at least one of {', '.join(_STARTS)}", field=where))
     if problems:
         raise ConfigurationError([dataclasses.replace(problem, file=file) for problem in problems])
-    kind, options = next(iter(fields.get("destination", {"app": {}}).items()))
     return Collector(
         **{name: fields[name] for name in _PLAIN if name in fields},
         source=Source(**{name: value for name, value in supplied.source.items() if value}),
         user_id=fields.get("user_id", user_id),
         app_id=fields.get("app_id", app_id),
-        destination=Destination(kind, options),
+        destinations=fields.get("destination", (Destination(),)),
         redact=tuple([_rule(shape) for shape in fields.get("redact", ())]),
         created_at=created_at,
         managed_by=ManagedBy.FILE if file else ManagedBy.API,
         origin=file,
     )
+
+
+def _write_destination(destination: Destination) -> Json:
+    named = {} if destination.name == destination.kind else {"name": destination.name}
+    return {destination.kind: dict(destination.options), **named}
 
 
 def _write_source(source: Source) -> Json:

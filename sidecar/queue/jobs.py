@@ -20,12 +20,13 @@ from sidecar.errors import CapacityError, TransientError
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
 from sidecar.memory import Change, Entry, Place, give_back
-from sidecar.queue import leases, memories, statements
+from sidecar.queue import by_hand, leases, memories, statements
+from sidecar.queue.displacing import PRE_QUEUE
 from sidecar.queue.leases import NONE, Limit, Passed
-from sidecar.queue.states import Event, State, after
-from sidecar.queue.values import EVENT_OF, Counts, Job, JobView, NewJob, Retry, Settlement
+from sidecar.queue.states import Event, State
+from sidecar.queue.values import Counts, Job, JobView, NewJob, Retry, Settlement, Split
 from sidecar.store.database import Database
-from sidecar.store.tables import JOB
+from sidecar.store.tables import DELIVERY
 
 T = TypeVar("T")
 # What the driver cannot encode is refused before the database sees it, as an error of Python's own.
@@ -75,7 +76,7 @@ class JobQueue:
         else:
             self._wake_for(queued)
             for collector, count in displaced.items():
-                self._events.jobs_settled(collector, State.FILTERED.value, statements.PRE_QUEUE, count)
+                self._events.jobs_settled(collector, State.FILTERED.value, PRE_QUEUE, count)
         for (collector, verdict, reason), count in verdicts.items():
             self._events.jobs_settled(collector, verdict, reason, count)
         return not self._owed
@@ -130,8 +131,9 @@ class JobQueue:
         """
         if not settlements:
             return
-        settled = await self._write("settle", lambda c: statements.settle(c, self._owner, settlements))
-        standing = set(map(id, settled))
+        now = self._clock.now()
+        settled = await self._write("settle", lambda c: statements.settle(c, self._owner, settlements, now))
+        standing = set(map(id, settled.standing))
         for settlement in settlements:
             if settlement.changes and id(settlement) not in standing:
                 give_back(settlement.changes)
@@ -142,7 +144,7 @@ class JobQueue:
 
         The dead ones too: without their collector nobody could see, retry or discard them.
         """
-        removed = await self._remove("drop_pending", Event.WITHDRAWN, reason, JOB.c.collector == collector)
+        removed = await self._remove("drop_pending", Event.WITHDRAWN, reason, DELIVERY.c.collector == collector)
         await self._write("forget", lambda c: memories.forget(c, collector))
         return removed
 
@@ -155,15 +157,17 @@ class JobQueue:
         return await self._read("remembered", lambda c: memories.read(c, collectors))
 
     async def retry_dead(self, ids: Collection[int] | None = None) -> int:
-        """Queue dead letters again, by id or all of them; gives how many there were."""
+        """Queue dead letters again, by id or all of them, each for the destinations where it is dead; gives how many
+        there were."""
         now = self._clock.now()
-        revived = await self._write("retry_dead", lambda connection: statements.revive(connection, ids, now))
+        revived = await self._write("retry_dead", lambda connection: by_hand.revive(connection, ids, now))
         self._wake_for(revived)
         return revived
 
     async def discard_dead(self, ids: Collection[int] | None = None) -> int:
-        """Give up dead letters, by id or all of them, as dropped{discarded}; gives how many there were."""
-        return await self._remove("discard_dead", Event.DISCARDED, "discarded", *statements.among(ids))
+        """Give up dead letters, by id or all of them, as dropped{discarded}; gives how many there were. A job that is
+        pending for one of its destinations is none yet."""
+        return await self._remove("discard_dead", Event.DISCARDED, "discarded", *by_hand.among(ids))
 
     async def list_jobs(
         self,
@@ -172,12 +176,13 @@ class JobQueue:
         before: int | None = None,
         limit: int = 100,
     ) -> list[JobView]:
-        """Jobs, newest first; for the next page give the last one's id as `before`. At most 1000 a page."""
+        """Jobs, newest first, of which a destination is in one of `states`; for the next page give the last one's id as
+        `before`. At most 1000 a page."""
         size = min(max(limit, 1), _MAX_PAGE)
-        return await self._read("list_jobs", lambda c: statements.list_jobs(c, states, collector, before, size))
+        return await self._read("list_jobs", lambda c: by_hand.list_jobs(c, states, collector, before, size))
 
     async def _remove(self, doing: str, event: Event, reason: str, *conditions: ColumnElement[bool]) -> int:
-        removed = await self._write(doing, lambda c: statements.remove(c, event, reason, *conditions))
+        removed = await self._write(doing, lambda c: by_hand.remove(c, event, reason, *conditions))
         for collector, count in removed.items():
             self._events.jobs_settled(collector, State.DROPPED.value, reason, count)
         return removed.total()
@@ -186,19 +191,18 @@ class JobQueue:
         if count:
             self.wake.set()
 
-    def _say_settled(self, settled: Sequence[Settlement]) -> None:
+    def _say_settled(self, settled: statements.Settled) -> None:
         retries: dict[tuple[str, str], list[float]] = {}
-        ends: Counter[tuple[str, str, str]] = Counter()
-        for job, end, _, _ in settled:
+        goes_on = False
+        for job, end, _, _ in settled.standing:
+            goes_on |= isinstance(end, Split)
             if isinstance(end, Retry):
                 retries.setdefault((job.collector, end.reason), []).append(end.retry_at)
-            else:
-                ends[job.collector, after(State.LEASED, EVENT_OF[type(end)]).value, end.reason] += 1
-        for (collector, verdict, reason), count in ends.items():
+        for (collector, verdict, reason), count in settled.ends.items():
             self._events.jobs_settled(collector, verdict, reason, count)
         for (collector, reason), times in retries.items():
             self._events.jobs_retried(collector, reason, len(times), max(min(times) - self._clock.now(), 0.0))
-        self._wake_for(len(retries))
+        self._wake_for(len(retries) + goes_on)
 
     async def _write(self, doing: str, work: Callable[[Connection], T]) -> T:
         """Run `work` after writing what is owed. What a cancelled write took with it is not counted twice."""

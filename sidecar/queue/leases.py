@@ -1,7 +1,7 @@
 """Leases: which jobs are taken next, and what becomes of those whose holder is gone. Statements, as in `statements`.
 
-Costs follow the number of collectors and of jobs taken, never of those that wait: a backlog of a million jobs must not
-slow down the lease of the next hundred.
+Costs follow the number of lanes (a collector's rows for one destination) and of jobs taken, never of those that wait: a
+backlog of a million jobs must not slow down the lease of the next hundred. No lease writes a job's bodies.
 
 A job that was leased when its engine died may be what killed it. Each such death makes a job weigh more, so that the
 next lease with it is smaller, until it is a *suspect*: leased alone, and no other suspect while it is. So the innocent
@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, update
 
-from sidecar.queue.statements import FREE, may
+from sidecar.queue import rows
+from sidecar.queue.rows import FREE, may
 from sidecar.queue.states import Event, State, after
-from sidecar.queue.values import Job
-from sidecar.store.tables import JOB
+from sidecar.queue.values import Job, Lane
+from sidecar.store.tables import DELIVERY, JOB
 
 MOST_VOIDS = 5
 SUSPECT_VOIDS = 3
@@ -31,9 +32,9 @@ _GROWTH = 8
 
 
 class Passed(NamedTuple):
-    """Jobs that are passed over: those of collectors that are `busy`, and suspects if `suspects`."""
+    """Jobs that are passed over: those of lanes that are `busy`, and suspects if `suspects`."""
 
-    busy: Collection[str] = ()
+    busy: Collection[Lane] = ()
     suspects: bool = False
 
 
@@ -53,23 +54,25 @@ class _Due(NamedTuple):
 
     retry_at: float
     id: int
+    destination: str
     size_bytes: int
     voids: int
 
 
 def void_others(connection: Connection, owner: str) -> tuple[int, Counter[str]]:
-    """Take back the leases that are not `owner`'s, whose engine is gone: how many jobs are due again, and how many of
-    each collector have become dead letters."""
-    theirs = (may(Event.LEASE_VOID), JOB.c.leased_by != owner)
-    deadly = (*theirs, JOB.c.voids >= MOST_VOIDS - 1)
-    found = select(JOB.c.collector, func.count()).where(*deadly).group_by(JOB.c.collector)
-    dead: Counter[str] = Counter({row[0]: row[1] for row in connection.execute(found)})
-    if dead:
+    """Take back the leases that are not `owner`'s, whose engine is gone: how many rows are due again, and how many jobs
+    of each collector have become dead letters."""
+    theirs = (may(Event.LEASE_VOID), DELIVERY.c.leased_by != owner)
+    deadly = (*theirs, DELIVERY.c.voids >= MOST_VOIDS - 1)
+    dying = connection.execute(select(DELIVERY.c.job_id).where(*deadly)).scalars().all()
+    if dying:
         state = after(State.LEASED, Event.REJECTED).value
         end = {"state": state, "reason": ENGINE_DIED, "detail": _DETAIL, "voids": MOST_VOIDS, **FREE}
-        connection.execute(update(JOB).where(*deadly).values(end))
-    values = {**_back(Event.LEASE_VOID.value), "voids": JOB.c.voids + 1}
-    return connection.execute(update(JOB).where(*theirs).values(values)).rowcount, dead
+        connection.execute(update(DELIVERY).where(*deadly).values(end))
+    values = {**_back(Event.LEASE_VOID.value), "voids": DELIVERY.c.voids + 1}
+    voided = connection.execute(update(DELIVERY).where(*theirs).values(values)).rowcount
+    ends = rows.standing_of_jobs(connection, dying).values() if dying else ()
+    return voided, Counter(each.collector for each in ends if each.state is State.DEAD)
 
 
 def void_expired(connection: Connection, now: float) -> int:
@@ -79,8 +82,8 @@ def void_expired(connection: Connection, now: float) -> int:
 
 def release(connection: Connection, owner: str) -> int:
     """Give back what `owner` holds as it was: an engine that stops as asked has not died of it."""
-    own = (may(Event.LEASE_VOID), JOB.c.leased_by == owner)
-    return connection.execute(update(JOB).where(*own).values(_back())).rowcount
+    own = (may(Event.LEASE_VOID), DELIVERY.c.leased_by == owner)
+    return connection.execute(update(DELIVERY).where(*own).values(_back())).rowcount
 
 
 def _back(reason: str | None = None) -> dict[str, Any]:
@@ -89,85 +92,112 @@ def _back(reason: str | None = None) -> dict[str, Any]:
 
 
 _VOID_EXPIRED = (
-    update(JOB)
-    .where(may(Event.LEASE_VOID), JOB.c.leased_until <= bindparam("now"))
+    update(DELIVERY)
+    .where(may(Event.LEASE_VOID), DELIVERY.c.leased_until <= bindparam("now"))
     .values(_back(Event.LEASE_VOID.value))
 )
+_NAMED = (
+    DELIVERY.c.job_id.in_(bindparam("ids", expanding=True)),
+    DELIVERY.c.destination == bindparam("the_destination"),
+)
 _LEASE = (
-    update(JOB)
-    .where(JOB.c.id.in_(bindparam("ids", expanding=True)))
+    update(DELIVERY)
+    .where(*_NAMED)
     .values(
         state=after(State.QUEUED, Event.LEASED).value,
         leased_by=bindparam("owner"),
         leased_until=bindparam("until"),
-        attempts=JOB.c.attempts + 1,
+        attempts=DELIVERY.c.attempts + 1,
     )
 )
-_LEASED = (
-    select(*(JOB.c[name] for name in Job._fields))
-    .where(JOB.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(JOB.c.retry_at, JOB.c.id)
-)
-_RUNS_OUT = select(func.min(JOB.c.leased_until)).where(may(Event.LEASE_VOID))
-_TRUSTED = JOB.c.voids < SUSPECT_VOIDS
+_OF_ROW = ("queued_at", "attempts", "reason", "leased_until", "voids", "destination", "siblings")
+_LEASED = select(*((DELIVERY if name in _OF_ROW else JOB).c[name] for name in Job._fields)).join_from(
+    DELIVERY, JOB, DELIVERY.c.job_id == JOB.c.id
+).where(*_NAMED)  # fmt: skip
+_RUNS_OUT = select(func.min(DELIVERY.c.leased_until)).where(may(Event.LEASE_VOID))
+_TRUSTED = DELIVERY.c.voids < SUSPECT_VOIDS
 
 
 def lease(connection: Connection, owner: str, limit: Limit, now: float, until: float) -> list[Job]:
     """Lease due jobs within `limit`, at least one, those that have been due longest first."""
     void_expired(connection, now)
     due: list[_Due] = []
-    for collector, first in _queued_collectors(connection, limit.passed):
+    for lane, first in _queued_lanes(connection, limit.passed):
         if first <= now:
-            due += _due_of(connection, collector, now, limit)
-    ids = _within(limit, sorted(due)[: limit.jobs])
-    if not ids:
-        return []
-    connection.execute(_LEASE, {"ids": ids, "owner": owner, "until": until})
-    return [Job._make(row) for row in connection.execute(_LEASED, {"ids": ids})]
+            due += _due_of(connection, lane, now, limit)
+    taken = _within(limit, sorted(due)[: limit.jobs])
+    jobs: dict[tuple[int, str], Job] = {}
+    for destination, ids in _by_destination(taken).items():
+        named = {"ids": ids, "the_destination": destination}
+        connection.execute(_LEASE, {**named, "owner": owner, "until": until})
+        leased = map(Job._make, connection.execute(_LEASED, named))
+        jobs |= {(job.id, destination): job for job in leased}
+    return [jobs[each.id, each.destination] for each in taken]
+
+
+def _by_destination(taken: Sequence[_Due]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
+    for each in taken:
+        groups.setdefault(each.destination, []).append(each.id)
+    return groups
 
 
 def next_due(connection: Connection, passed: Passed = NONE) -> float | None:
     """When the next job that is not `passed` is due, or the next lease runs out, in seconds since the epoch; None when
     neither will."""
-    times = [first for _, first in _queued_collectors(connection, passed)]
+    times = [first for _, first in _queued_lanes(connection, passed)]
     runs_out = connection.execute(_RUNS_OUT).scalar_one()
     return min((*times, *([] if runs_out is None else [runs_out])), default=None)
 
 
-def _queued_collectors(connection: Connection, passed: Passed) -> list[tuple[str, float]]:
-    """Each collector with queued jobs, and when its first is due."""
-    found = connection.execute(_COLLECTORS[passed.suspects])
-    return [(row[0], row[1]) for row in found if row[1] is not None and row[0] not in passed.busy]
+def _queued_lanes(connection: Connection, passed: Passed) -> list[tuple[Lane, float]]:
+    """Each lane with queued jobs, and when its first is due."""
+    found = [(Lane(row[0], row[1]), row[2]) for row in connection.execute(_LANES[passed.suspects])]
+    return [(lane, first) for lane, first in found if first is not None and lane not in passed.busy]
 
 
-def _select_collectors(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Leaps from one collector to the next in the index."""
-    is_queued = may(Event.LEASED)
-    first = select(func.min(JOB.c.collector).label("collector")).where(is_queued).cte("queued", recursive=True)
-    following = select(func.min(JOB.c.collector)).where(is_queued, JOB.c.collector > first.c.collector)
+def _select_lanes(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Leaps from one collector to the next in the index, and in each from one destination to the next."""
+    is_queued, collector, destination = may(Event.LEASED), DELIVERY.c.collector, DELIVERY.c.destination
+    first = select(func.min(collector).label("collector")).where(is_queued).cte("queued", recursive=True)
+    following = select(func.min(collector)).where(is_queued, collector > first.c.collector)
     each = first.union_all(select(following.scalar_subquery()).where(first.c.collector.is_not(None)))
-    its_own = (is_queued, JOB.c.collector == each.c.collector, *conditions)
-    earliest = select(func.min(JOB.c.retry_at)).where(*its_own).scalar_subquery()
-    return select(each.c.collector, earliest).where(each.c.collector.is_not(None))
+    nearest = select(func.min(destination)).where(is_queued, collector == each.c.collector)
+    start = select(each.c.collector, nearest.scalar_subquery().label("destination"))
+    begun = start.where(each.c.collector.is_not(None)).cte("lanes", recursive=True)
+    further = select(func.min(destination)).where(
+        is_queued, collector == begun.c.collector, destination > begun.c.destination
+    )
+    lanes = begun.union_all(
+        select(begun.c.collector, further.scalar_subquery()).where(begun.c.destination.is_not(None))
+    )
+    its_own = (is_queued, collector == lanes.c.collector, destination == lanes.c.destination, *conditions)
+    earliest = select(func.min(DELIVERY.c.retry_at)).where(*its_own).scalar_subquery()
+    return select(lanes.c.collector, lanes.c.destination, earliest).where(lanes.c.destination.is_not(None))
 
 
-_COLLECTORS = {False: _select_collectors(), True: _select_collectors(_TRUSTED)}
+_LANES = {False: _select_lanes(), True: _select_lanes(_TRUSTED)}
 
 
-def _due_of(connection: Connection, collector: str, now: float, limit: Limit) -> list[_Due]:
-    values = {"collector": collector, "now": now, "limit": limit.jobs}
+def _due_of(connection: Connection, lane: Lane, now: float, limit: Limit) -> list[_Due]:
+    values = {"collector": lane.collector, "the_destination": lane.destination, "now": now, "limit": limit.jobs}
     return [_Due._make(row) for row in connection.execute(_DUE[limit.passed.suspects], values)]
 
 
 def _select_due(*conditions: ColumnElement[bool]) -> Select[Any]:
     size = func.length(JOB.c.input) + _length(JOB.c.output) + _length(JOB.c.result)
-    its_own = (JOB.c.collector == bindparam("collector"), JOB.c.retry_at <= bindparam("now"))
+    its_own = (
+        DELIVERY.c.collector == bindparam("collector"),
+        DELIVERY.c.destination == bindparam("the_destination"),
+        DELIVERY.c.retry_at <= bindparam("now"),
+    )
     return (
-        select(JOB.c.retry_at, JOB.c.id, size, JOB.c.voids)
+        select(DELIVERY.c.retry_at, DELIVERY.c.job_id, DELIVERY.c.destination, size, DELIVERY.c.voids)
+        .join_from(DELIVERY, JOB, DELIVERY.c.job_id == JOB.c.id)
         .where(may(Event.LEASED), *its_own, *conditions)
-        .order_by(JOB.c.retry_at, JOB.c.id)
+        .order_by(DELIVERY.c.retry_at, DELIVERY.c.job_id)
         .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=DELIVERY)
     )
 
 
@@ -178,15 +208,15 @@ def _length(column: ColumnElement[Any]) -> ColumnElement[int]:
 _DUE = {False: _select_due(), True: _select_due(_TRUSTED)}
 
 
-def _within(limit: Limit, due: Sequence[_Due]) -> list[int]:
-    """The first ids that fit together by content and by weight, and the first in any case: else it would never be
+def _within(limit: Limit, due: Sequence[_Due]) -> list[_Due]:
+    """The first that fit together by content and by weight, and the first in any case: else it would never be
     leased."""
-    ids: list[int] = []
+    taken: list[_Due] = []
     size = weight = 0
     for job in due:
         size += job.size_bytes
         weight += limit.jobs if job.voids >= SUSPECT_VOIDS else _GROWTH**job.voids
-        if ids and (size > limit.size_bytes or weight > limit.jobs):
+        if taken and (size > limit.size_bytes or weight > limit.jobs):
             break
-        ids.append(job.id)
-    return ids
+        taken.append(job)
+    return taken

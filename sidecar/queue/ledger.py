@@ -1,19 +1,22 @@
 """The durable half of the ledger: for every collector, matched = filtered + delivered + dead + dropped + pending.
 
-Reads the ended jobs from `tally` and the others from `job`, in one statement and so in one view of the database.
+Reads the ended jobs from `tally` and how the others stand from `delivery`, in one statement and so in one view of the
+database. A job of several destinations counts once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, case, func, literal, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, case, func, literal_column, select, union_all
 
 from sidecar.data import Json
+from sidecar.queue.rows import is_in
 from sidecar.queue.states import State
 from sidecar.store.database import Database
-from sidecar.store.tables import JOB, TALLY
+from sidecar.store.tables import DELIVERY, TALLY
 
 PENDING = "pending"
 _WITH_REASONS = ("filtered", "dropped", "dead", PENDING)
@@ -79,9 +82,47 @@ def build_ledger(rows: Iterable[tuple[str, str, str, int]]) -> Ledger:
 
 
 def _rows(connection: Connection) -> list[tuple[str, str, str, int]]:
-    verdict = case((JOB.c.state == State.DEAD.value, State.DEAD.value), else_=literal(PENDING)).label("verdict")
-    jobs = select(JOB.c.collector, verdict, JOB.c.reason, func.count().label("count")).group_by(
-        JOB.c.collector, JOB.c.state, JOB.c.reason
+    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(_ALL)]
+
+
+def _verdict(is_dead: ColumnElement[bool]) -> ColumnElement[str]:
+    return case((is_dead, literal_column(f"'{State.DEAD.value}'")), else_=literal_column(f"'{PENDING}'"))
+
+
+def _alone() -> Select[Any]:
+    """The jobs of one destination: as many as their rows."""
+    verdict = _verdict(is_in(State.DEAD))
+    rows = (DELIVERY.c.collector, DELIVERY.c.state, DELIVERY.c.reason)
+    return (
+        select(DELIVERY.c.collector, verdict.label("verdict"), DELIVERY.c.reason, func.count().label("count"))
+        .where(DELIVERY.c.siblings == literal_column("0"))
+        .group_by(*rows)
     )
-    ended = select(TALLY.c.collector, TALLY.c.verdict, TALLY.c.reason, TALLY.c.count)
-    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(union_all(ended, jobs))]
+
+
+def _shared() -> Select[Any]:
+    """The jobs of several destinations: pending while one is, else dead; under a reason of those that decide."""
+    pending = is_in(State.QUEUED, State.LEASED)
+    jobs = (
+        select(
+            func.min(DELIVERY.c.collector).label("collector"),
+            func.max(case((pending, 1), else_=0)).label("pending"),
+            func.max(case((pending, DELIVERY.c.reason), else_="")).label("waits_for"),
+            func.max(case((is_in(State.DEAD), DELIVERY.c.reason), else_="")).label("died_of"),
+        )
+        .where(DELIVERY.c.siblings > literal_column("0"))
+        .group_by(DELIVERY.c.job_id)
+        .subquery()
+    )
+    is_dead = jobs.c.pending == 0
+    each = select(
+        jobs.c.collector,
+        _verdict(is_dead).label("verdict"),
+        case((is_dead, jobs.c.died_of), else_=jobs.c.waits_for).label("reason"),
+    ).subquery()
+    return select(each, func.count().label("count")).group_by(*each.c)
+
+
+_ALL: CompoundSelect[Any] = union_all(
+    select(TALLY.c.collector, TALLY.c.verdict, TALLY.c.reason, TALLY.c.count), _alone(), _shared()
+)

@@ -1,34 +1,31 @@
 """The queue's statements: each a function on a connection, inside a transaction that `jobs` owns.
 
-Every change of a row that ends or begins a job changes `tally` in the same call; that is what makes the ledger hold.
-Which rows an event may touch is read from the transition table, never written here again. What runs for every batch is
-built once and given its values: building costs more than running.
+Every change of a row that ends or begins a job changes `tally` in the same call; that is what makes the ledger hold. A
+job's bodies are written when it begins, and what its workflow gave once: whatever else happens to it changes its small
+rows of `delivery`. What runs for every batch is built once and given its values: building costs more than running.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
-from sidecar.memory import Change, input_of_name
+from sidecar.memory import Change
+from sidecar.queue import rows
+from sidecar.queue.displacing import displace
 from sidecar.queue.memories import remember
-from sidecar.queue.states import Event, State, after, states_before
-from sidecar.queue.values import EVENT_OF, Counts, End, JobView, NewJob, Settlement
-from sidecar.store.insert import add_counts, insert_new
-from sidecar.store.tables import JOB, TALLY
+from sidecar.queue.states import State, after
+from sidecar.queue.values import EVENT_OF, WORKFLOW, Counts, End, Job, NewJob, Settlement, Split
+from sidecar.store.insert import insert_new, take_ids
+from sidecar.store.tables import DELIVERY, JOB
 
 MATCHED = "matched"
-PRE_QUEUE = "pre_queue"
 _DETAIL_CHARACTERS = 500
-
-
-FREE: Mapping[str, Any] = {"leased_by": "", "leased_until": 0.0}
-"""The columns of a lease, once there is none."""
-_FRESH: Mapping[str, Any] = {"attempts": 0, "voids": 0, "reason": "", "detail": "", **FREE}
-"""The columns of a job that nobody has tried yet."""
+_JOINED = ","
+"""Stands between the names in `split_into`: no name has it."""
 
 
 def add_first_verdicts(connection: Connection, counts: Counts) -> None:
@@ -41,169 +38,159 @@ def record(
 ) -> tuple[int, Counter[str]]:
     """Queue the jobs that are new; they and those that `counts` ended are matched. Gives how many, and how many of each
     collector were displaced by others."""
-    same = {**_FRESH, "state": State.QUEUED.value, "created_at": now, "queued_at": now, "retry_at": now}
-    are_new = insert_new(connection, JOB, [{**job._asdict(), **same} for job in jobs])
-    matched = Counter(job.collector for job, is_new in zip(jobs, are_new, strict=True) if is_new)
-    queued = matched.total()
-    for (collector, _, _), count in counts.items():
-        matched[collector] += count
-    _add(connection, {**counts, **{(collector, MATCHED, ""): count for collector, count in matched.items()}})
+    new = _insert(connection, jobs, now) if jobs else []
+    matched = Counter(job.collector for job in new)
+    for (collector, _, _), number in counts.items():
+        matched[collector] += number
+    rows.count(connection, {**counts, **{(collector, MATCHED, ""): number for collector, number in matched.items()}})
     remember(connection, changes)
-    return queued, displace(connection, changes)
+    return len(new), displace(connection, changes)
 
 
-def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Carry out the settlements whose lease still stands, and give these; a lease that passed on decides nothing."""
-    ids = [settlement.job.id for settlement in settlements]
-    leases = {row[0]: row[1] for row in connection.execute(_MINE, {"ids": ids, "owner": owner})}
+def _insert(connection: Connection, jobs: Sequence[NewJob], now: float) -> list[NewJob]:
+    ids = take_ids(connection, JOB, len(jobs))
+    made = [_job_row(job_id, job, now) for job_id, job in zip(ids, jobs, strict=True)]
+    are_new = insert_new(connection, JOB, made)
+    new = [(job_id, job) for job_id, job, is_new in zip(ids, jobs, are_new, strict=True) if is_new]
+    insert_new(connection, DELIVERY, [row for job_id, job in new for row in _first_rows(job_id, job, now)])
+    return [job for _, job in new]
+
+
+def _job_row(job_id: int, job: NewJob, now: float) -> dict[str, Any]:
+    row = job._asdict()
+    names = row.pop("destinations")
+    row["split_into"] = _JOINED.join(names) if row.pop("has_workflow") and len(names) > 1 else ""
+    return {**row, "id": job_id, "created_at": now}
+
+
+def _first_rows(job_id: int, job: NewJob, now: float) -> list[dict[str, Any]]:
+    names = job.destinations
+    if job.has_workflow and len(names) > 1:
+        names = (WORKFLOW,)
+    return [rows.new_row(job_id, job.collector, name, len(names) - 1, now) for name in names]
+
+
+class Settled(NamedTuple):
+    """What came of settlements: those whose lease stood, and how many jobs they brought to a (collector, verdict,
+    reason); a job of several destinations is told when the last of them is settled."""
+
+    standing: list[Settlement]
+    ends: Counter[tuple[str, str, str]]
+
+
+def settle(connection: Connection, owner: str, settlements: Sequence[Settlement], now: float) -> Settled:
+    """Carry out the settlements whose lease still stands; a lease that passed on decides nothing."""
+    standing = _standing(connection, owner, settlements)
+    over = {s.job.id: s for s in reversed(standing) if _is_over(s.job, s.end)}
+    going_on = [s for s in standing if s.job.id not in over]
+    ends = Counter((s.job.collector, _NEXT[type(s.end)].value, s.end.reason) for s in over.values())
+    rows.end_jobs(connection, list(over))
+    split = [s for s in going_on if isinstance(s.end, Split)]
+    _keep(connection, [s for s in going_on if not isinstance(s.end, Split)])
+    _keep_results(connection, going_on)
+    _split(connection, [s.job.id for s in split], now)
+    ends += _settle_shared(connection, [s for s in going_on if s.job.siblings])
+    ends += Counter((s.job.collector, State.DEAD.value, s.end.reason) for s in going_on if _is_dead_alone(s))
+    rows.count(connection, {end: number for end, number in ends.items() if end[1] != State.DEAD.value})
+    remember(connection, [change for settlement in standing for change in settlement.changes])
+    return Settled(standing, ends)
+
+
+def _standing(connection: Connection, owner: str, settlements: Sequence[Settlement]) -> list[Settlement]:
+    """The first that stands decides; one of an older lease takes nothing from it."""
+    found = connection.execute(_MINE, {"ids": list({s.job.id for s in settlements}), "owner": owner})
+    leases = {(row[0], row[1]): row[2] for row in found}
     standing = []
     for settlement in settlements:
-        if leases.get(settlement.job.id) == settlement.job.leased_until:
-            del leases[settlement.job.id]  # the first that stands decides; one of an older lease takes nothing from it
+        key = (settlement.job.id, settlement.job.destination)
+        if leases.get(key) == settlement.job.leased_until:
+            del leases[key]
             standing.append(settlement)
-    _end(connection, [s for s in standing if _NEXT[type(s.end)].is_ended])
-    _keep(connection, [s for s in standing if not _NEXT[type(s.end)].is_ended])
-    remember(connection, [change for settlement in standing for change in settlement.changes])
     return standing
 
 
-def displace(connection: Connection, changes: Sequence[Change]) -> Counter[str]:
-    """Hold back the jobs that `changes` hold, and end those that they displace as filtered; gives how many of each
-    collector. Where a displaced one was leased already, its place is taken, and who came for it is filtered instead."""
-    holding = [change for change in changes if change.holds]
-    held = [{**_place_of(change, change.entry.name), "due": change.entry.at} for change in holding if not change.by]
-    if held:
-        connection.execute(_HOLD, held)
-    ended: Counter[str] = Counter()
-    for change in holding:
-        for name in (change.entry.name, change.by) if change.by else ():
-            if connection.execute(_DISPLACE, _place_of(change, name)).rowcount:
-                ended[change.memory.place.collector] += 1
-                break
-    filtered = after(State.QUEUED, Event.DISPLACED).value
-    _add(connection, {(collector, filtered, PRE_QUEUE): count for collector, count in ended.items()})
-    return ended
+def _is_over(job: Job, end: End) -> bool:
+    """True if `end` is the job's own, whatever its other rows say."""
+    return EVENT_OF[type(end)].ends_job or (not job.siblings and _NEXT[type(end)] in (State.DELIVERED, State.DROPPED))
 
 
-def _place_of(change: Change, name: str) -> dict[str, Any]:
-    exchange_id, input_index = input_of_name(name)
-    return {"the_exchange": exchange_id, "the_index": input_index, "the_collector": change.memory.place.collector}
+def _is_dead_alone(settlement: Settlement) -> bool:
+    return not settlement.job.siblings and _NEXT[type(settlement.end)] is State.DEAD
 
 
 _NEXT: Mapping[type[End], State] = {kind: after(State.LEASED, event) for kind, event in EVENT_OF.items()}
-_AMONG = JOB.c.id.in_(bindparam("ids", expanding=True))
 _MINE = (
-    select(JOB.c.id, JOB.c.leased_until)
-    .where(_AMONG, JOB.c.state == State.LEASED.value, JOB.c.leased_by == bindparam("owner"))
+    select(DELIVERY.c.job_id, DELIVERY.c.destination, DELIVERY.c.leased_until)
+    .where(
+        DELIVERY.c.job_id.in_(bindparam("ids", expanding=True)),
+        rows.is_in(State.LEASED),
+        DELIVERY.c.leased_by == bindparam("owner"),
+    )
     .with_for_update()
 )
-_DELETE = delete(JOB).where(_AMONG)
 _KEEP = (
-    update(JOB)
-    .where(JOB.c.id == bindparam("job_id"))
+    update(DELIVERY)
+    .where(DELIVERY.c.job_id == bindparam("the_job"), DELIVERY.c.destination == bindparam("the_destination"))
     .values(
         state=bindparam("next_state"),
         retry_at=bindparam("next_retry_at"),
         reason=bindparam("why"),
         detail=bindparam("in_words"),
-        result=func.coalesce(bindparam("found", type_=JOB.c.result.type), JOB.c.result),
         voids=0,
-        **FREE,
+        **rows.FREE,
     )
 )
-
-
-(_MAY_BE_DISPLACED,) = states_before(Event.DISPLACED)
-_HELD = (
-    JOB.c.exchange_id == bindparam("the_exchange"),
-    JOB.c.input_index == bindparam("the_index"),
-    JOB.c.collector == bindparam("the_collector"),
-    JOB.c.state == _MAY_BE_DISPLACED.value,
-    JOB.c.attempts == 0,
-)
-_HOLD = (
-    update(JOB)
-    .where(*_HELD, JOB.c.retry_at < bindparam("due"))
-    .values(retry_at=bindparam("due"), queued_at=bindparam("due"))
-)
-_DISPLACE = delete(JOB).where(*_HELD)
-
-
-def _end(connection: Connection, settlements: Sequence[Settlement]) -> None:
-    if not settlements:
-        return
-    connection.execute(_DELETE, {"ids": [settlement.job.id for settlement in settlements]})
-    _add(connection, Counter((s.job.collector, _NEXT[type(s.end)].value, s.end.reason) for s in settlements))
+_KEEP_RESULT = update(JOB).where(JOB.c.id == bindparam("the_job")).values(result=bindparam("found"))
 
 
 def _keep(connection: Connection, settlements: Sequence[Settlement]) -> None:
-    rows = [
+    kept = [
         {
-            "job_id": settlement.job.id,
+            "the_job": settlement.job.id,
+            "the_destination": settlement.job.destination,
             "next_state": _NEXT[type(settlement.end)].value,
             "next_retry_at": getattr(settlement.end, "retry_at", 0.0),
             "why": settlement.end.reason,
             "in_words": _storable(settlement.end.detail[:_DETAIL_CHARACTERS]),
-            "found": settlement.result,
         }
         for settlement in settlements
     ]
-    if rows:
-        connection.execute(_KEEP, rows)
+    if kept:
+        connection.execute(_KEEP, kept)
+
+
+def _keep_results(connection: Connection, settlements: Iterable[Settlement]) -> None:
+    found = [{"the_job": s.job.id, "found": s.result} for s in settlements if s.result is not None]
+    if found:
+        connection.execute(_KEEP_RESULT, found)
+
+
+def _split(connection: Connection, ids: Sequence[int], now: float) -> None:
+    """A row for each destination in the place of the workflow's."""
+    if not ids:
+        return
+    found = connection.execute(select(JOB.c.id, JOB.c.collector, JOB.c.split_into).where(JOB.c.id.in_(ids))).all()
+    connection.execute(delete(DELIVERY).where(DELIVERY.c.job_id.in_(ids)))
+    made = []
+    for job_id, collector, split_into in found:
+        names = split_into.split(_JOINED)
+        made += [rows.new_row(job_id, collector, name, len(names) - 1, now) for name in names]
+    insert_new(connection, DELIVERY, made)
+
+
+def _settle_shared(connection: Connection, settlements: Sequence[Settlement]) -> Counter[tuple[str, str, str]]:
+    """End the jobs of several destinations of which none is pending or dead any more, and tell the dead ones too."""
+    ends: Counter[tuple[str, str, str]] = Counter()
+    if not settlements:
+        return ends
+    jobs = rows.standing_of_jobs(connection, {settlement.job.id for settlement in settlements})
+    for collector, state, reason in jobs.values():
+        if state.is_ended or state is State.DEAD:
+            ends[collector, state.value, reason] += 1
+    rows.end_jobs(connection, [job_id for job_id, standing in jobs.items() if standing.state.is_ended])
+    return ends
 
 
 def _storable(text: str) -> str:
     """A far side's words may hold what no database can: half a surrogate pair, a NUL."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
-
-
-def remove(connection: Connection, event: Event, reason: str, *conditions: ColumnElement[bool]) -> Counter[str]:
-    """End every job that meets `conditions` and that `event` may touch as dropped; gives counts by collector."""
-    where = (may(event), *conditions)
-    found = select(JOB.c.collector, func.count()).where(*where).group_by(JOB.c.collector)
-    removed: Counter[str] = Counter({row[0]: row[1] for row in connection.execute(found)})
-    connection.execute(delete(JOB).where(*where))
-    _add(connection, {(collector, State.DROPPED.value, reason): count for collector, count in removed.items()})
-    return removed
-
-
-def revive(connection: Connection, ids: Collection[int] | None, now: float) -> int:
-    """Queue dead jobs again as if new, keeping what their workflow gave; None means every dead one."""
-    state = after(State.DEAD, Event.RETRIED_BY_HAND).value
-    values = {"state": state, "queued_at": now, "retry_at": now, **_FRESH}
-    statement = update(JOB).where(may(Event.RETRIED_BY_HAND), *among(ids)).values(values)
-    return connection.execute(statement).rowcount
-
-
-def among(ids: Collection[int] | None) -> tuple[ColumnElement[bool], ...]:
-    return () if ids is None else (JOB.c.id.in_(list(ids)),)
-
-
-def list_jobs(
-    connection: Connection, states: Collection[State], collector: str | None, before: int | None, limit: int
-) -> list[JobView]:
-    """A page of jobs, newest first, those with an id below `before`."""
-    statement = select(*(JOB.c[name] for name in JobView._fields)).order_by(JOB.c.id.desc()).limit(limit)
-    if states:
-        statement = statement.where(JOB.c.state.in_([state.value for state in states]))
-    if collector is not None:
-        statement = statement.where(JOB.c.collector == collector)
-    if before is not None:
-        statement = statement.where(JOB.c.id < before)
-    return [JobView(*row) for row in connection.execute(statement)]
-
-
-def may(event: Event) -> ColumnElement[bool]:
-    """True of the rows that `event` may touch."""
-    states = [state.value for state in states_before(event)]
-    return JOB.c.state == states[0] if len(states) == 1 else JOB.c.state.in_(states)
-
-
-def _add(connection: Connection, counts: Counts) -> None:
-    # Sorted, so that two writers of PostgreSQL never wait for each other's rows.
-    rows = [
-        {"collector": collector, "verdict": verdict, "reason": reason, "count": count}
-        for (collector, verdict, reason), count in sorted(counts.items())
-        if count
-    ]
-    add_counts(connection, TALLY, rows)

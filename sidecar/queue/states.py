@@ -1,12 +1,14 @@
-"""The life of a job as one table: what may happen to it in each state, and what it then is.
+"""The life of a job as one table: what may happen to each of its rows in each state, and what that row then is.
 
-Pure. A job that is pending or dead is a row; the ended states have none and are counted in `tally` under their name.
+Pure. A job has a row for each of its destinations, or at first one for the workflow that all of them wait for; what the
+job is follows from its rows by `state_of_job`. A job that is pending or dead is in the database; the ended states are
+counted in `tally` under their name.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sidecar.errors import SidecarError
 
@@ -18,10 +20,12 @@ class State(enum.StrEnum):
     FILTERED = "filtered"
     DELIVERED = "delivered"
     DROPPED = "dropped"
+    SPLIT = "split"
+    """Rows for the destinations stand in its place."""
 
     @property
     def is_ended(self) -> bool:
-        return self in (State.FILTERED, State.DELIVERED, State.DROPPED)
+        return self not in (State.QUEUED, State.LEASED, State.DEAD)
 
 
 class Event(enum.StrEnum):
@@ -36,10 +40,22 @@ class Event(enum.StrEnum):
     DELIVERED = "delivered"
     DROPPED = "dropped"
     """The one who holds the lease cannot go on, and no policy meant it."""
+    SPLIT = "split"
+    """The workflow that all destinations waited for has run, and wants the input."""
+    LET_GO = "let_go"
+    """Its collector no longer names this destination."""
     WITHDRAWN = "withdrawn"
     """Its collector is gone; this may come at any time."""
     RETRIED_BY_HAND = "retried_by_hand"
     DISCARDED = "discarded"
+
+    @property
+    def ends_job(self) -> bool:
+        """True if it ends the job for all its destinations, however the other rows stand."""
+        return self in _ENDS_JOB
+
+
+_ENDS_JOB = (Event.FILTERED, Event.DISPLACED, Event.DROPPED, Event.WITHDRAWN, Event.DISCARDED)
 
 
 class TransitionError(SidecarError):
@@ -56,11 +72,15 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.LEASED, Event.FILTERED): State.FILTERED,
     (State.LEASED, Event.DELIVERED): State.DELIVERED,
     (State.LEASED, Event.DROPPED): State.DROPPED,
+    (State.LEASED, Event.SPLIT): State.SPLIT,
+    (State.LEASED, Event.LET_GO): State.DROPPED,
     (State.LEASED, Event.WITHDRAWN): State.DROPPED,
     (State.DEAD, Event.RETRIED_BY_HAND): State.QUEUED,
     (State.DEAD, Event.DISCARDED): State.DROPPED,
     (State.DEAD, Event.WITHDRAWN): State.DROPPED,
 }
+_DECIDING = (State.LEASED, State.QUEUED, State.DEAD, State.DELIVERED, State.DROPPED)
+"""Pending while one row is, then dead if one is; what was let go decides only where nothing else is left."""
 
 
 def after(state: State, event: Event) -> State:
@@ -74,3 +94,8 @@ def after(state: State, event: Event) -> State:
 def states_before(event: Event) -> tuple[State, ...]:
     """The states in which `event` may happen."""
     return tuple(state for state, possible in TRANSITIONS if possible is event)
+
+
+def state_of_job(rows: Iterable[State]) -> State:
+    """What a job is whose rows, one at least, are in these states."""
+    return min(rows, key=_DECIDING.index)

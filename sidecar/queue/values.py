@@ -13,6 +13,17 @@ Counts = Mapping[tuple[str, str, str], int]
 """How many of a (collector, verdict, reason); the verdict is `filtered` or `dropped`."""
 
 
+WORKFLOW = "$workflow"
+"""Stands for a destination where a job of several waits for the workflow that is run once for all of them."""
+
+
+class Lane(NamedTuple):
+    """What is leased and worked off by itself: the rows of one collector for one destination."""
+
+    collector: str
+    destination: str
+
+
 class NewJob(NamedTuple):
     """A kept input. `exchange_id` is 32 hexadecimal digits; `input`, `output` and `details` are JSON."""
 
@@ -25,10 +36,15 @@ class NewJob(NamedTuple):
     input: bytes
     output: bytes | None = None
     details: str = "{}"
+    destinations: tuple[str, ...] = ("app",)
+    """Their names, one at least."""
+    has_workflow: bool = False
+    """True if a post-queue workflow decides first: where there are several destinations it has a row of its own."""
 
 
 class Job(NamedTuple):
-    """A leased job. `attempts` counts its leases, this one included, since it was queued or put back by hand."""
+    """A job that is leased for one destination. `attempts` counts these leases, this one included, since it was queued
+    or put back by hand."""
 
     id: int
     exchange_id: str
@@ -52,10 +68,31 @@ class Job(NamedTuple):
     """When others may take it, in seconds since the epoch; it also tells this lease from any other."""
     voids: int = 0
     """How many engines in a row have died while they had it leased."""
+    destination: str = "app"
+    """Whom it is leased for; `WORKFLOW` where all wait for that."""
+    siblings: int = 0
+    """How many other destinations the job has."""
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.collector, self.destination)
+
+
+class DeliveryView(NamedTuple):
+    """How a job stands with one destination."""
+
+    destination: str
+    state: str
+    queued_at: float
+    retry_at: float
+    attempts: int
+    reason: str
+    detail: str
 
 
 class JobView(NamedTuple):
-    """A pending or dead job as people see it: everything but its content."""
+    """A pending or dead job as people see it: everything but its content. From `state` on it tells of the destination
+    that decides, which is a pending one if there is any."""
 
     id: int
     exchange_id: str
@@ -64,13 +101,15 @@ class JobView(NamedTuple):
     caller: str
     model: str
     version: str
-    state: str
     created_at: float
+    state: str
     queued_at: float
     retry_at: float
     attempts: int
     reason: str
     detail: str
+    destinations: tuple[DeliveryView, ...] = ()
+    """Every one that the job has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +151,31 @@ class Dropped:
     detail: str = ""
 
 
-End = Filtered | Delivered | Retry | Rejected | Dropped
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The workflow that several destinations waited for wants the input: each of them gets a row of its own."""
+
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Its collector no longer names this destination; the job ends by what its others come to."""
+
+    reason: str = "destination_removed"
+    detail: str = ""
+
+
+End = Filtered | Delivered | Retry | Rejected | Dropped | Split | LetGo
 EVENT_OF: Mapping[type[End], Event] = {
     Filtered: Event.FILTERED,
     Delivered: Event.DELIVERED,
     Retry: Event.RETRY,
     Rejected: Event.REJECTED,
     Dropped: Event.DROPPED,
+    Split: Event.SPLIT,
+    LetGo: Event.LET_GO,
 }
 
 

@@ -20,11 +20,10 @@ from typing import Any, Self, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection, event
-from sqlmodel import SQLModel
 
 from sidecar.errors import CapacityError
 from sidecar.store import input_search
-from sidecar.store.tables import TABLES
+from sidecar.store.schema import make_tables
 
 T = TypeVar("T")
 STEP_INSTRUCTIONS = 1000
@@ -85,10 +84,14 @@ class Database:
         await self.close()
 
     async def open(self) -> None:
-        """Make the tables that are missing, and what finds the inputs in them."""
+        """Make the tables where there are none, and what finds the inputs in them.
+
+        Raises ConfigurationError when another version of ours made them.
+        """
+        where = self._engine.url.database or "the database"
 
         def make(connection: Connection) -> None:
-            SQLModel.metadata.create_all(connection, tables=TABLES)
+            make_tables(connection, where)
             input_search.prepare(connection)
 
         await self.write(make)

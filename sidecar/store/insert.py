@@ -1,4 +1,4 @@
-"""Two statements that both databases have in their own dialect: insert what is not there, and add to a count.
+"""Statements that both databases have in their own dialect: take ids, insert what is not there, and add to a count.
 
 Owns no table. Runs inside the transaction of the connection it is given. Statements are built once: that costs more
 than running them.
@@ -18,6 +18,21 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 Row = Mapping[str, Any]
+
+
+def take_ids(connection: Connection, table: Table, count: int) -> Sequence[int]:
+    """`count` ids for new rows of `table`, in order: none was ever a row's. They must be used in this transaction."""
+    if connection.dialect.name == "postgresql":
+        numbers = {"name": table.name, "count": count}
+        return connection.execute(_NEXT_IDS, numbers).scalars().all()
+    last = connection.execute(_LAST_ID, {"name": table.name}).scalar() or 0
+    return range(last + 1, last + 1 + count)
+
+
+_LAST_ID = sqlalchemy.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+_NEXT_IDS = sqlalchemy.text(
+    "SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count) ORDER BY 1"
+)
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> list[bool]:

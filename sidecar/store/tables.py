@@ -1,14 +1,22 @@
 """The tables, as SQLModel classes; statements use what is behind them, `JOB` and the others, with SQLAlchemy Core.
 
 Owns the schema and nothing else. Times are seconds since the epoch (UTC) as floats; JSON columns hold text written by
-orjson. The ledger needs two tables only: a job that is pending or dead is a row of `job`, a job that has ended is one
-more in `tally`, and both change in the same transaction.
+orjson. A job that is pending or dead is a row of `job` with a row of `delivery` for each destination, a job that has
+ended is one more in `tally`, and all change in the same transaction. Whoever changes a table raises `SCHEMA`.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+SCHEMA = 2
+"""Which schema the tables below are. There is no way from an older one: `store.database` refuses it."""
+
+
+def _index(name: str, *columns: str, where: str) -> Index:
+    """An index of the rows that meet `where`: a statement finds it that says the same, in the same literals."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 class PolicyRow(SQLModel):
@@ -90,15 +98,21 @@ class AuditRow(SQLModel, table=True):
     """JSON."""
 
 
+class SchemaRow(SQLModel, table=True):
+    """Which of our schemas the database has: one row."""
+
+    __tablename__ = "schema_version"
+
+    version: int = Field(primary_key=True)
+
+
 class JobRow(SQLModel, table=True):
-    """One input for one collector, pending or dead. What has ended is counted in `tally` and gone from here."""
+    """One input for one collector, pending or dead: what it is. It is written once, and once more where a workflow gave
+    something; how it stands is in its rows of `delivery`. What has ended is counted in `tally` and gone from here."""
 
     __tablename__ = "job"
     __table_args__ = (
         UniqueConstraint("exchange_id", "input_index", "collector", name="one_job_per_input_and_collector"),
-        Index("job_due", "state", "collector", "retry_at", "id"),
-        Index("job_lease", "state", "leased_until"),
-        Index("job_standing", "collector", "state", "reason"),
         {"sqlite_autoincrement": True},  # an id is never given twice: a settlement that comes late hits no other job
     )
 
@@ -111,16 +125,38 @@ class JobRow(SQLModel, table=True):
     caller: str
     model: str
     version: str
-    state: str
-    input: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    """The original input: JSON of `data.to_wire`."""
-    output: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    """The model's output for this input: JSON of `data.to_wire`; null when it sent none."""
-    result: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    """What the post-queue workflow gave, once it has run: it never runs twice for one job."""
+    created_at: float
+    split_into: str = ""
+    """The names of the destinations that get a row each once its workflow has run; blank where they have theirs."""
     details: str = "{}"
     """JSON: what was known when the input was kept (sampling rate, HTTP status, latency, trace ids)."""
-    created_at: float
+    result: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """What the post-queue workflow gave, once it has run: it never runs twice for one job."""
+    output: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """The model's output for this input: JSON of `data.to_wire`; null when it sent none."""
+    input: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """The original input: JSON of `data.to_wire`."""
+
+
+class DeliveryRow(SQLModel, table=True):
+    """How a job stands with one of its destinations: small, as each lease and each retry writes it anew."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        Index("delivery_due", "state", "collector", "destination", "retry_at", "job_id"),
+        _index("delivery_lease", "leased_until", where="state = 'leased'"),
+        _index("delivery_alone", "collector", "state", "reason", where="siblings = 0"),
+        _index("delivery_shared", "job_id", "collector", "state", "reason", where="siblings > 0"),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: int = Field(sa_column=Column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True))
+    destination: str = Field(primary_key=True)
+    """Its name in the collector."""
+    collector: str
+    siblings: int
+    """How many other destinations the job has."""
+    state: str
     queued_at: float
     """When it was queued, or put back by hand: what the limit on retrying counts from."""
     retry_at: float
@@ -131,7 +167,7 @@ class JobRow(SQLModel, table=True):
     leased_by: str = ""
     leased_until: float = 0.0
     reason: str = ""
-    """Why it waits or is dead: a name that is counted."""
+    """Why it waits, is dead or was let go: a name that is counted."""
     detail: str = ""
     """The same in words, for a person."""
 
@@ -227,10 +263,15 @@ CONCEPT_RELATION = _table(ConceptRelationRow)
 SECRET = _table(SecretRow)
 API_KEY = _table(ApiKeyRow)
 AUDIT = _table(AuditRow)
+SCHEMA_VERSION = _table(SchemaRow)
 JOB = _table(JobRow)
+DELIVERY = _table(DeliveryRow)
 TALLY = _table(TallyRow)
 NODE_MEMORY = _table(NodeMemoryRow)
 INPUT = _table(InputRow)
 INPUT_CONCEPT = _table(InputConceptRow)
-TABLES = (COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, API_KEY, AUDIT, JOB, TALLY, NODE_MEMORY, INPUT, INPUT_CONCEPT)
+TABLES = (
+    COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, API_KEY, AUDIT, SCHEMA_VERSION, JOB, DELIVERY, TALLY, NODE_MEMORY,
+    INPUT, INPUT_CONCEPT,
+)  # fmt: skip
 """Ours alone: whatever else a process defines with SQLModel stands in the same metadata."""

@@ -17,6 +17,9 @@ const EVERY = 4;
 export const sourceOf = (collector) => collector.collector_source?.api_post_model_outputs_collector_source || {};
 export const isActive = (collector) => collector.status?.code === ACTIVE;
 
+/** A destination's name, as a collector writes it: `app`, or `{kind: {…}, name: …}`. */
+const nameOf = (written) => written.name || (typeof written === "string" ? written : Object.keys(written)[0]);
+
 /** What a collector keeps, in a few words each. */
 export function rule(collector) {
   const parts = [];
@@ -24,6 +27,8 @@ export function rule(collector) {
   if (collector.pre_queue_random_sample) parts.push(`${share(collector.pre_queue_random_sample)} of inputs`);
   if (collector.pre_queue_workflow_id) parts.push(`what passes ${collector.pre_queue_workflow_id}`);
   if (collector.post_queue_workflow_id) parts.push(`then ${collector.post_queue_workflow_id}`);
+  if (collector.collect_failures === false) parts.push("where the model answered");
+  if (collector.destination) parts.push(`to ${[collector.destination].flat().map(nameOf).join(", ")}`);
   return parts;
 }
 

@@ -14,6 +14,12 @@ function labelOf(job) {
   return job.attempts ? ["pending", "waits to be tried again"] : ["pending", "waits"];
 }
 
+/** How a job of several destinations stands with each of them. */
+function standing(job) {
+  if (job.destinations.length < 2) return [];
+  return job.destinations.map((each) => element("div", "note", `${each.destination}: ${words(each.state)}${each.reason ? `, ${words(each.reason)}` : ""}`));
+}
+
 class Queue {
   constructor(query) {
     this.query = query;
@@ -84,7 +90,8 @@ class Queue {
   cells(job) {
     const [tone, label] = labelOf(job);
     const box = having(element("input", ""), { type: "checkbox", "aria-label": `Choose job ${job.id}` });
-    box.disabled = job.state !== "dead";
+    const isDead = job.destinations.some((each) => each.state === "dead");
+    box.disabled = !isDead;
     box.checked = this.chosen.has(job.id);
     box.addEventListener("change", () => {
       if (box.checked) this.chosen.add(job.id);
@@ -93,11 +100,11 @@ class Queue {
     });
     const from = [job.model, job.version && `v${job.version}`].filter(Boolean).join(" ");
     return [
-      element("td", `choose${job.state === "dead" ? "" : " idle"}`, box),
+      element("td", `choose${isDead ? "" : " idle"}`, box),
       cell("Job", "", element("div", "", `#${job.id}`), element("div", "note", at(job.created_at, false))),
       cell("Collector", "name", job.collector),
       cell("From", "", element("div", "", job.caller || "–"), element("div", "note", from)),
-      cell("State", "state", element("span", `tag ${tone}`, label)),
+      cell("State", "state", element("span", `tag ${tone}`, label), ...standing(job)),
       cell("Tries", "number", whole(job.attempts)),
       cell("Why", "why", element("div", "", words(job.reason) || "–"), job.detail && element("div", "note", job.detail)),
       cell("Next try", "", job.state === "queued" && job.attempts ? at(job.retry_at, true) : "–"),

@@ -39,6 +39,18 @@ async def test_jobs_are_listed_newest_first_by_state_and_page(admin: Admin) -> N
     assert [job["state"] for job in everything["jobs"]] == ["queued"] * 2 + ["dead"] * 3
 
 
+async def test_a_job_says_how_it_stands_with_each_destination(admin: Admin) -> None:
+    job = NewJob("1" * 32, 0, "kept", "alice", "digits", "", b"{}", destinations=("app", "second"))
+    await admin.jobs.record([job], {})
+    first, _ = await admin.jobs.lease(2, 60)
+    await admin.jobs.settle([Settlement(first, Rejected("refused", "bad key"))])
+    _, listed = await admin.ask("GET", "/v1/jobs?state=dead")
+    (shown,) = listed["jobs"]
+    assert shown["state"] == "leased"
+    told = [(each["destination"], each["state"], each["reason"]) for each in shown["destinations"]]
+    assert told == [("app", "dead", "refused"), ("second", "leased", "")]
+
+
 async def test_dead_letters_are_tried_again_or_given_up(admin: Admin) -> None:
     await with_dead(admin, 3)
     _, listed = await admin.ask("GET", "/v1/jobs?state=dead")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -182,6 +183,19 @@ def test_a_node_that_cannot_judge_says_so() -> None:
     found = run(pre_queue(node("unsure", type_id="uncertainty-filter", params=params)), [silent])
     assert (found["nodes"][0]["in"], found["nodes"][0]["failed"], found["nodes"][0]["filtered"]) == (1, 1, 0)
     assert "cannot measure" in found["inputs"]["dropped"]["operator_failed"]["detail"]
+
+
+def test_failures_that_the_collector_leaves_out_are_counted_by_themselves() -> None:
+    def with_status(number: int, status: int) -> Recorded:
+        exchange = recorded(number, SURE)
+        given = tuple(dataclasses.replace(each, metadata={"status": status}) for each in exchange.call.inputs)
+        return exchange._replace(call=exchange.call._replace(inputs=given))
+
+    exchanges = [with_status(number, status) for number, status in enumerate((200, 0, 503, 204))]
+    found = run(trial(collector(pre_queue_random_sample=1.0, collect_failures=False)), exchanges)
+    assert found["inputs"]["filtered"] == {"model_failed": 2, "pre_queue": 0, "post_queue": 0}
+    assert (found["inputs"]["kept"], found["nodes"][0]["in"]) == (2, 2)
+    assert run(trial(collector(pre_queue_random_sample=1.0)), exchanges)["inputs"]["kept"] == 4
 
 
 def test_one_record_covers_no_time() -> None:

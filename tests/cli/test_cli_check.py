@@ -126,6 +126,21 @@ def test_policies_are_checked_although_a_setting_is_wrong(folder: Path, capsys: 
     assert "c.yaml:4: collector.pre_queue_workflow_id: no workflow 'tenth'" in said
 
 
+def test_each_of_several_destinations_is_found_in_its_line_and_named_in_the_table(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "w.yaml").write_text(GOOD)
+    several = COLLECTOR + "  destination:\n    - app\n    - clarifai: {base_url: 'http://a', user_id: u, app_id: %s}\n"
+    (folder / "c.yaml").write_text(several % "5" + "      name: second\n    - nowhere\n")
+    _, said = said_by_check(capsys)
+    assert "c.yaml:7: collector.destination[1].clarifai.app_id: must be text" in said
+    assert "c.yaml:9: collector.destination[2]: there is no kind 'nowhere'" in said
+    (folder / "c.yaml").write_text(several % "a" + "      name: second\n")
+    code, said = said_by_check(capsys)
+    assert code == 0
+    assert all(word in said for word in ("app,", "second"))
+
+
 def test_an_option_of_a_destination_is_found_in_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "w.yaml").write_text(GOOD)
     (folder / "c.yaml").write_text(COLLECTOR + "  destination:\n    clarifai:\n      user_id: u\n      app_id: 5\n")

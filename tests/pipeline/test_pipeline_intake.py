@@ -18,7 +18,7 @@ from sidecar.capture.arrival import ArrivalReader, decode_arrival
 from sidecar.capture.caller import Callers
 from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.capture.receiver import Captured
-from sidecar.collector import Status, Workflow
+from sidecar.collector import RedactRule, Status, Workflow
 from sidecar.data import Concept, Data
 from sidecar.errors import TransientError
 from sidecar.events import Events
@@ -142,6 +142,36 @@ async def test_a_missing_answer_drops_a_job_only_if_a_node_reads_it(room: Room) 
     ledger = await room.take(now, exchange(None), exchange([SURE], status=500))
     assert ledger["collectors"]["all"]["pending"] == 2
     assert ledger["reasons"]["dropped"] == {"no_output": 2}
+
+
+async def test_failures_are_kept_unless_the_collector_says_otherwise_and_counted_then(room: Room) -> None:
+    now = plan(
+        [
+            collector("all", pre_queue_random_sample=1.0),
+            collector("answered", pre_queue_random_sample=1.0, collect_failures=False),
+            collector("few", pre_queue_workflow_id="unsure-only", collect_failures=False),
+        ],
+        UNSURE_ONLY,
+    )
+    ledger = await room.take(now, exchange(None), exchange([SURE], status=500), exchange([SURE, UNSURE]))
+    assert {key: sums["pending"] for key, sums in ledger["collectors"].items()} == {"all": 4, "answered": 2, "few": 1}
+    assert ledger["reasons"]["filtered"] == {"model_failed": 4, "pre_queue": 1}
+    assert ledger["reasons"]["dropped"] == {}
+
+
+async def test_a_failure_is_judged_by_what_was_redacted_too(room: Room) -> None:
+    redact = (RedactRule(remove="metadata.status"),)
+    kept = collector(pre_queue_random_sample=1.0, collect_failures=False, redact=redact)
+    ledger = await room.take(plan([kept]), exchange([SURE], status=404), exchange([SURE]))
+    assert ledger["reasons"]["filtered"] == {"model_failed": 1}
+    assert ledger["total"]["pending"] == 1
+
+
+async def test_no_model_is_asked_about_a_failure_that_is_left_out(room: Room) -> None:
+    second = Workflow("second", (node("second"),))
+    now = plan([collector(pre_queue_workflow_id="second", collect_failures=False)], second, models=["second"])
+    ledger = await room.take(now, exchange(None))
+    assert ledger["reasons"]["filtered"] == {"model_failed": 1}
 
 
 async def test_samples_are_of_inputs_and_of_exchanges(room: Room) -> None:

@@ -51,6 +51,12 @@ fractions = st.floats(min_value=0, max_value=1, exclude_min=True, allow_subnorma
 json_values = st.one_of(
     st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False), words
 )
+destinations = st.builds(
+    Destination,
+    words.filter(lambda word: word not in ("", "name")),
+    st.dictionaries(words, json_values, max_size=3),
+    ids,
+)
 collectors = st.builds(
     Collector,
     id=ids,
@@ -63,7 +69,8 @@ collectors = st.builds(
     collect_outputs=st.booleans(),
     keep_input=st.booleans(),
     sample_exchanges=fractions,
-    destination=st.builds(Destination, words.filter(bool), st.dictionaries(words, json_values, max_size=3)),
+    collect_failures=st.booleans(),
+    destinations=st.lists(destinations, min_size=1, max_size=3, unique_by=lambda each: each.name).map(tuple),
 )
 models = st.builds(
     NodeModel,
@@ -152,6 +159,13 @@ def test_a_missing_status_means_active() -> None:
         ({"status": {"cod": 1}}, "collector.status", "no field 'cod'"),
         ({"destination": {"a": {}, "b": {}}}, "collector.destination", "one kind"),
         ({"destination": {"clarifai": "x"}}, "collector.destination", "one kind"),
+        ({"destination": {"name": "app"}}, "collector.destination", "one kind"),
+        ({"destination": {"app": {}, "name": "a b"}}, "collector.destination", "no name"),
+        ({"destination": []}, "collector.destination", "one destination at least"),
+        ({"destination": ["app"] * 17}, "collector.destination", "at most 16"),
+        ({"destination": ["app", 5]}, "collector.destination[1]", "one kind"),
+        ({"destination": ["app", {"clarifai": {}, "name": "app"}]}, "collector.destination[1]", "named like one"),
+        ({"collect_failures": "no"}, "collector.collect_failures", "true or false"),
         ({"source": {"model": "m"}}, "collector.source", "two sources, source and collector_source"),
         ({"collector_source": [{}, {}]}, "collector.collector_source", "exactly one"),
         ({"collector_source": {"a_source": {}, "b_source": {}}}, "collector.collector_source", "a_source and b_source"),
@@ -183,13 +197,29 @@ def test_what_is_no_object_is_refused() -> None:
     assert faults(read_collector, ["x"]) == {"collector": "must be an object"}
 
 
+def test_several_destinations_are_read_and_one_is_written_as_one() -> None:
+    options = {"base_url": "https://a"}
+    several = ["app", {"clarifai": options}, {"clarifai": None, "name": "second"}]
+    read = read_collector({**LONG, "destination": several})
+    assert read.destinations == (
+        Destination("app", {}), Destination("clarifai", options), Destination("clarifai", {}, "second")
+    )  # fmt: skip
+    written = write_collector(read)["destination"]
+    assert written == [{"app": {}}, {"clarifai": options}, {"clarifai": {}, "name": "second"}]
+    assert patch_collector(read, {"description": "new"}).destinations == read.destinations
+    one = patch_collector(read, {"destination": [{"clarifai": options}]})
+    assert write_collector(one)["destination"] == {"clarifai": options}
+    assert "destination" not in write_collector(patch_collector(one, {"destination": "app"}))
+
+
 def test_no_message_repeats_what_was_written() -> None:
     secret = "sk-very-secret"
     wires: list[dict[str, Any]] = [
         {**LONG, "source": {"model": "m", "key": secret}},
         {"id": "a", "source": {"model": "m", "kye": secret}, "pre_queue_random_sample": 1},
         {"id": "a", "source": {"key": [secret]}, "pre_queue_random_sample": secret},
-        {"id": secret + " ", "source": secret, "status": secret, "destination": [secret]},
+        {"id": secret + " ", "source": secret, "status": secret, "destination": secret},
+        {**LONG, "destination": ["app", {"a": secret}, {secret: 5}, {"app": {}, "name": secret + " "}]},
     ]
     for wire in wires:
         with pytest.raises(ConfigurationError) as caught:

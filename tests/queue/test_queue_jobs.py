@@ -13,7 +13,7 @@ from sidecar.queue.jobs import JobQueue
 from sidecar.queue.leases import Passed
 from sidecar.queue.ledger import Sums, read_ledger
 from sidecar.queue.states import State
-from sidecar.queue.values import Delivered, Dropped, End, Filtered, Job, NewJob, Rejected, Retry, Settlement
+from sidecar.queue.values import Delivered, Dropped, End, Filtered, Job, Lane, NewJob, Rejected, Retry, Settlement
 from sidecar.store.database import Database
 
 
@@ -34,9 +34,12 @@ async def settle_one(queue: JobQueue, end: End, result: bytes | None = None) -> 
 
 
 async def test_what_is_recorded_is_leased_whole(queue: JobQueue, clock: FakeClock) -> None:
-    await queue.record([new_job(1, details='{"rate":0.5}', input_index=3)], {})
+    new = new_job(1, details='{"rate":0.5}', input_index=3)
+    await queue.record([new], {})
     job = await lease_one(queue)
-    assert NewJob(*(getattr(job, name) for name in NewJob._fields)) == new_job(1, details='{"rate":0.5}', input_index=3)
+    same = [name for name in NewJob._fields if name in Job._fields]
+    assert [getattr(job, name) for name in same] == [getattr(new, name) for name in same]
+    assert (job.destination, job.siblings) == ("app", 0)
     assert (job.attempts, job.reason, job.result, job.created_at) == (1, "", None, clock.now())
     assert await queue.lease(1, 60) == []
 
@@ -213,7 +216,7 @@ async def test_pages_of_jobs(queue: JobQueue) -> None:
 async def test_a_fault_of_the_storage_is_transient_and_said(
     queue: JobQueue, database: Database, events: Events
 ) -> None:
-    await database.write(lambda connection: connection.exec_driver_sql("ALTER TABLE job RENAME TO gone"))
+    await database.write(lambda connection: connection.exec_driver_sql("ALTER TABLE delivery RENAME TO gone"))
     for doing, call in (
         ("lease", queue.lease(1, 60)),
         ("next_due", queue.next_due()),
@@ -227,9 +230,9 @@ async def test_a_fault_of_the_storage_is_transient_and_said(
 
 async def test_a_busy_collectors_jobs_are_left_for_later(queue: JobQueue, clock: FakeClock) -> None:
     await queue.record([new_job(1, "slow"), new_job(2, "other")], {})
-    assert [job.collector for job in await queue.lease(9, 60, Passed(["slow"]))] == ["other"]
+    assert [job.collector for job in await queue.lease(9, 60, Passed([Lane("slow", "app")]))] == ["other"]
     assert await queue.next_due() == clock.now()
-    assert await queue.next_due(Passed(["slow"])) == clock.now() + 60
+    assert await queue.next_due(Passed([Lane("slow", "app")])) == clock.now() + 60
     assert [job.collector for job in await queue.lease(9, 60)] == ["slow"]
 
 

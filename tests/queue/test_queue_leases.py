@@ -14,10 +14,13 @@ from sidecar.events import Events
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.leases import MOST_VOIDS, SUSPECT_VOIDS, Passed
 from sidecar.queue.ledger import read_ledger
-from sidecar.queue.values import Delivered, Job, NewJob, Retry, Settlement
+from sidecar.queue.values import Delivered, Job, Lane, NewJob, Retry, Settlement
 from sidecar.store.database import Database
 
 LIMIT = 512
+
+
+SLOW, AWAY = Lane("slow", "app"), Lane("away", "app")
 
 
 def new_jobs(numbers: Sequence[int], collector: str = "watch") -> list[NewJob]:
@@ -117,7 +120,7 @@ async def test_leases_that_a_failing_disk_kept_from_being_voided_come_back_with_
     queue = await engines.start()
     await queue.record(new_jobs([1]), {})
     await queue.lease(LIMIT, 60)
-    await database.write(lambda connection: connection.execute(text("ALTER TABLE job RENAME TO gone")))
+    await database.write(lambda connection: connection.execute(text("ALTER TABLE delivery RENAME TO gone")))
     later = JobQueue(database, clock, events, owner="later")
     failed = False
     try:
@@ -125,7 +128,7 @@ async def test_leases_that_a_failing_disk_kept_from_being_voided_come_back_with_
     except TransientError:
         failed = True
     assert failed
-    await database.write(lambda connection: connection.execute(text("ALTER TABLE gone RENAME TO job")))
+    await database.write(lambda connection: connection.execute(text("ALTER TABLE gone RENAME TO delivery")))
     assert [number_of(job) for job in await later.lease(LIMIT, 60)] == [1]
 
 
@@ -144,9 +147,9 @@ async def test_what_it_costs_to_look_does_not_grow_with_the_backlog(queue: JobQu
     for numbers in (range(100), range(100, 4000)):
         await queue.record(new_jobs(numbers, "slow") + new_jobs(numbers, "away"), {})
         steps[0] = 0
-        assert await queue.lease(LIMIT, 60, Passed(["slow", "away"])) == []
-        await queue.next_due(Passed(["slow", "away"]))
-        assert len(await queue.lease(1, 60, Passed(["slow"]))) == 1
+        assert await queue.lease(LIMIT, 60, Passed([SLOW, AWAY])) == []
+        await queue.next_due(Passed([SLOW, AWAY]))
+        assert len(await queue.lease(1, 60, Passed([SLOW]))) == 1
         costs.append(steps[0])
     event.remove(database._engine, "checkout", count)
     few, many = costs

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sidecar.queue.states import TRANSITIONS, Event, State, TransitionError, after, states_before
-from sidecar.queue.values import EVENT_OF, Delivered, Dropped, Filtered, Rejected, Retry
+from sidecar.queue.states import TRANSITIONS, Event, State, TransitionError, after, state_of_job, states_before
+from sidecar.queue.values import EVENT_OF, Delivered, Dropped, Filtered, LetGo, Rejected, Retry, Split
 
 
 def test_what_is_not_in_the_table_raises() -> None:
@@ -38,4 +40,26 @@ def test_every_end_of_a_lease_has_its_transition() -> None:
         Retry: State.QUEUED,
         Rejected: State.DEAD,
         Dropped: State.DROPPED,
+        Split: State.SPLIT,
+        LetGo: State.DROPPED,
     }
+
+
+OPEN = (State.QUEUED, State.LEASED, State.DEAD)
+OF_ROWS = st.sampled_from([*OPEN, State.DELIVERED, State.DROPPED])
+
+
+@given(st.lists(OF_ROWS, min_size=1, max_size=5))
+def test_what_a_job_is_follows_from_its_rows_as_the_design_says(rows: list[State]) -> None:
+    job = state_of_job(rows)
+    assert job in rows
+    assert job is state_of_job(reversed(rows))
+    pending = {State.QUEUED, State.LEASED}.intersection(rows)
+    assert (job in (State.QUEUED, State.LEASED)) == bool(pending)
+    assert (job is State.DEAD) == (State.DEAD in rows and not pending)
+    assert (job is State.DELIVERED) == (State.DELIVERED in rows and not set(OPEN).intersection(rows))
+
+
+def test_what_ends_a_job_for_all_ends_its_row() -> None:
+    for (_, event), state in TRANSITIONS.items():
+        assert state in (State.FILTERED, State.DROPPED) or not event.ends_job

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import orjson
 
-from sidecar.collector import Workflow
+from sidecar.collector import Destination, Workflow
 from sidecar.data import Concept, Data, Text, to_wire
 from sidecar.delivery.destination import Parcel
 from sidecar.delivery.outcome import Delivered, Outcome
@@ -72,10 +72,11 @@ class Room:
         )  # fmt: skip
         self.dispatch = Dispatch(jobs, batch, clock, events)
 
-    def _destination_of(self, policy: Policy) -> Place:
+    def _destination_of(self, policy: Policy, destination: Destination) -> Place:
         if self.destination_fault is not None:
             raise self.destination_fault
-        return self.place(policy.collector.key)
+        key = policy.collector.key
+        return self.place(key if destination == Destination() else f"{key}/{destination.name}")
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

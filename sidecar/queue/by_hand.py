@@ -1,0 +1,88 @@
+"""What people do to jobs: look at them, try dead letters again, give them up, take a collector's away.
+
+Statements on a connection, as in `statements`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+
+from sidecar.queue import rows
+from sidecar.queue.states import Event, State, after, state_of_job, states_before
+from sidecar.queue.values import DeliveryView, JobView
+from sidecar.store.tables import DELIVERY, JOB
+
+_ROWS = DELIVERY.alias()
+
+
+def remove(connection: Connection, event: Event, reason: str, *conditions: ColumnElement[bool]) -> Counter[str]:
+    """End the jobs of which a row meets `conditions` and `event` may touch it, as dropped; gives counts by collector.
+    A job of which another row is in a state that `event` may not touch stays, unless that row has ended."""
+    chosen = select(DELIVERY.c.job_id).where(rows.may(event), *conditions, ~_has_other(event))
+    found = select(JOB.c.collector, func.count()).where(JOB.c.id.in_(chosen)).group_by(JOB.c.collector)
+    removed: Counter[str] = Counter({row[0]: row[1] for row in connection.execute(found)})
+    connection.execute(delete(JOB).where(JOB.c.id.in_(chosen)))
+    rows.count(connection, {(collector, State.DROPPED.value, reason): number for collector, number in removed.items()})
+    return removed
+
+
+def _has_other(event: Event) -> ColumnElement[bool]:
+    others = [s.value for s in State if not s.is_ended and s not in states_before(event)]
+    return select(_ROWS.c.job_id).where(_ROWS.c.job_id == DELIVERY.c.job_id, _ROWS.c.state.in_(others)).exists()
+
+
+def revive(connection: Connection, ids: Collection[int] | None, now: float) -> int:
+    """Queue dead rows again as if new, keeping what their workflow gave; None means those of every job. Gives of how
+    many jobs."""
+    where = (rows.may(Event.RETRIED_BY_HAND), *among(ids))
+    jobs = connection.execute(select(func.count(DELIVERY.c.job_id.distinct())).where(*where)).scalar_one()
+    state = after(State.DEAD, Event.RETRIED_BY_HAND).value
+    values = {"state": state, "queued_at": now, "retry_at": now, **rows.FRESH}
+    connection.execute(update(DELIVERY).where(*where).values(values))
+    return jobs
+
+
+def among(ids: Collection[int] | None) -> tuple[ColumnElement[bool], ...]:
+    return () if ids is None else (DELIVERY.c.job_id.in_(list(ids)),)
+
+
+def list_jobs(
+    connection: Connection, states: Collection[State], collector: str | None, before: int | None, limit: int
+) -> list[JobView]:
+    """A page of jobs, newest first, those with an id below `before`; with `states` those of which a row is in one."""
+    columns = (JOB.c[name] for name in _OF_JOB)
+    statement = select(*columns).order_by(JOB.c.id.desc()).limit(limit)
+    if states:
+        statement = statement.where(_a_row_is_in(states))
+    if collector is not None:
+        statement = statement.where(JOB.c.collector == collector)
+    if before is not None:
+        statement = statement.where(JOB.c.id < before)
+    jobs = connection.execute(statement).all()
+    deliveries = _deliveries(connection, [row[0] for row in jobs])
+    return [_view(tuple(row), deliveries[row[0]]) for row in jobs]
+
+
+_OF_JOB = JobView._fields[: JobView._fields.index("state")]
+
+
+def _a_row_is_in(states: Collection[State]) -> ColumnElement[bool]:
+    return select(DELIVERY.c.job_id).where(DELIVERY.c.job_id == JOB.c.id, rows.is_in(*states)).exists()
+
+
+def _deliveries(connection: Connection, ids: list[int]) -> dict[int, list[DeliveryView]]:
+    columns = (DELIVERY.c[name] for name in DeliveryView._fields)
+    statement = select(DELIVERY.c.job_id, *columns).where(DELIVERY.c.job_id.in_(ids)).order_by(DELIVERY.c.destination)
+    found: dict[int, list[DeliveryView]] = {}
+    for job_id, *row in connection.execute(statement):
+        found.setdefault(job_id, []).append(DeliveryView(*row))
+    return found
+
+
+def _view(job: tuple[object, ...], deliveries: list[DeliveryView]) -> JobView:
+    state = state_of_job(State(each.state) for each in deliveries)
+    deciding = min((each for each in deliveries if each.state == state), key=lambda each: each.retry_at)
+    return JobView._make((*job, *deciding[1:], tuple(deliveries)))
