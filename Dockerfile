@@ -20,7 +20,9 @@ RUN python -m venv --without-pip /venv
 COPY pyproject.toml README.md ./
 COPY .github/LICENSE .github/
 COPY sidecar sidecar
-RUN pip --python /venv/bin/python install --no-cache-dir .
+# what destinations and operators need beyond the product itself: --build-arg EXTRAS=cloudevents,postgresql
+ARG EXTRAS=""
+RUN pip --python /venv/bin/python install --no-cache-dir ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.12-slim-bookworm
 COPY --from=build /venv /venv
