@@ -20,6 +20,8 @@ from sidecar.pipeline.models import check_workflow
 from sidecar.policy.model_wire import read_model
 from sidecar.policy.wire import read_collector
 from sidecar.policy.workflow_wire import read_workflow
+from sidecar.records.formats import FORMATS
+from sidecar.records.parquet_files import SCHEMA
 from sidecar.workflow.operators.registry import OPERATORS
 
 ROOT = Path(__file__).parents[1]
@@ -115,6 +117,11 @@ def test_every_operator_is_explained() -> None:
 def test_every_destination_is_explained() -> None:
     for name in DESTINATIONS:
         assert f"\n| `{name}` |" in README, name
+
+
+def test_every_format_of_record_files_and_every_column_is_explained() -> None:
+    for name in (*FORMATS, *SCHEMA):
+        assert f"`{name}`" in README, name
 
 
 def test_every_decision_is_in_the_list() -> None:

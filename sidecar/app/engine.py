@@ -188,6 +188,7 @@ class Engine:
             )  # fmt: skip
             parts.push_async_callback(self._intake.stop)
             parts.push_async_callback(self._tasks.stop)
+            self._tasks.start(destinations.resume(tuple(self._plan.policies.values())), "resume")
             self._dispatching = self._tasks.start(self._dispatch.run(), "dispatch")
             self._taking_in = self._tasks.start(self._intake.run(), "intake")
             self._tasks.start(self._policies.follow(), "policies")

@@ -16,7 +16,7 @@ import time
 from typing import BinaryIO
 
 from sidecar.datacollector.correlations import COLUMNS, rfc3339
-from sidecar.datacollector.record import Record
+from sidecar.datacollector.record import Identity, Record
 from sidecar.datacollector.sink import Sink
 
 if sys.platform != "win32":
@@ -41,24 +41,28 @@ class Files(Sink):
         """Append `records` and take them out of the list."""
         places: dict[tuple[str, str, tuple[str, ...]], list[Record]] = {}
         for record in records:
-            key = (self._folder_of(record), _fit(record.file_stem), record.table.columns)
+            key = (self._folder_of(record), fit(record.file_stem), record.table.columns)
             places.setdefault(key, []).append(record)
         for (folder, stem, columns), group in places.items():
             os.makedirs(folder, exist_ok=True)
-            _append(folder, stem, _text([[*COLUMNS, *columns]]), _text(_lines(group)))
+            _append(folder, stem, csv_text([[*COLUMNS, *columns]]), csv_text(_lines(group)))
             written = set(map(id, group))
             records[:] = [record for record in records if id(record) not in written]
 
     def _folder_of(self, record: Record) -> str:
-        who = record.identity
-        moment = time.gmtime(record.correlation.seconds)
-        model = "-".join((who.model_id, who.model_name, who.model_version))
-        parts = (who.subscription, who.resource_group, who.account, who.webservice, model, record.identifier)
-        date = time.strftime("%Y/%m/%d/%H" if self.by_hour else "%Y/%m/%d", moment).split("/")
-        return os.path.join(self.folder, ROOT, *[_fit(part) for part in parts], *date)
+        inside = folder_of(record.identity, record.identifier, record.correlation.seconds, by_hour=self.by_hour)
+        return os.path.join(self.folder, *inside.split("/"))
 
 
-def _fit(part: str) -> str:
+def folder_of(who: Identity, identifier: str, seconds: float, *, by_hour: bool = False) -> str:
+    """The documented folder of rows, with `/` between its parts; `seconds` since the epoch tell the date, in UTC."""
+    model = "-".join((who.model_id, who.model_name, who.model_version))
+    parts = (who.subscription, who.resource_group, who.account, who.webservice, model, identifier)
+    date = time.strftime("%Y/%m/%d/%H" if by_hour else "%Y/%m/%d", time.gmtime(seconds))
+    return "/".join([ROOT, *[fit(part) for part in parts], date])
+
+
+def fit(part: str) -> str:
     """`part` as one name in a path, whatever a user put into it."""
     name = _UNFIT.sub("_", part)
     return "_" if name.strip(".") == "" else name
@@ -73,7 +77,8 @@ def _lines(records: list[Record]) -> list[list[object]]:
     return lines
 
 
-def _text(lines: list[list[object]]) -> bytes:
+def csv_text(lines: list[list[object]]) -> bytes:
+    """Lines of cells as the documented files have them."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode("utf-8", "replace")

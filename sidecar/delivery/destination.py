@@ -6,7 +6,7 @@ Owns the interface, what a parcel tells of its exchange, and the id under which 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import orjson
 
@@ -98,6 +98,14 @@ class Destination(Protocol):
 
     async def close(self) -> None:
         """Let go of what this destination opened; safe twice."""
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A destination in which an earlier life of this process may have left work unfinished."""
+
+    async def resume(self, collector: str) -> None:
+        """Go on with what it left of `collector`, a key in the ledger; what fails is tried again with a delivery."""
 
 
 def input_id_of(exchange_id: str, input_index: int, collector: str) -> str:

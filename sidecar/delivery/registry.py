@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -20,6 +21,9 @@ from sidecar.delivery.kafka import Kafka, KafkaOptions
 from sidecar.delivery.nats import NatsOptions, open_nats
 from sidecar.delivery.posting import Sleep
 from sidecar.delivery.rabbitmq import RabbitMQOptions, open_rabbitmq
+from sidecar.delivery.record_files.destination import RecordFiles
+from sidecar.delivery.record_files.options import RecordFilesOptions
+from sidecar.delivery.record_files.stores import open_store
 from sidecar.delivery.secret import SecretOf
 from sidecar.delivery.sql_options import SqlOptions
 from sidecar.errors import ConfigurationError, Problem
@@ -53,6 +57,8 @@ class Kind(Generic[OptionsT]):
     """A package that does not come with the product: whatever imports it is imported by `open`."""
     extra: str = ""
     """The extra that brings `needs`."""
+    resumes: bool = False
+    """True if what it opens is `Resuming`: worth to be opened at the start, before there is anything to deliver."""
 
 
 def _open_app(options: EmbeddedOptions, parts: Parts, _key_id: str) -> Destination:
@@ -88,6 +94,10 @@ def _open_rabbitmq(options: RabbitMQOptions, parts: Parts, _key_id: str) -> Dest
     return open_rabbitmq(options, parts.secret_of)
 
 
+def _open_files(options: RecordFilesOptions, parts: Parts, _key_id: str) -> Destination:
+    return RecordFiles(options, open_store(options), f"{socket.gethostname()} {parts.database.name}", parts.clock)
+
+
 DESTINATIONS: Mapping[str, Kind[Any]] = {
     "app": Kind(EmbeddedOptions, _open_app),
     "clarifai": Kind(ClarifaiOptions, _open_clarifai),
@@ -96,6 +106,7 @@ DESTINATIONS: Mapping[str, Kind[Any]] = {
     "kafka": Kind(KafkaOptions, _open_kafka, "confluent_kafka", "kafka"),
     "nats": Kind(NatsOptions, _open_nats, "nats", "nats"),
     "rabbitmq": Kind(RabbitMQOptions, _open_rabbitmq, "aiormq", "rabbitmq"),
+    "files": Kind(RecordFilesOptions, _open_files, resumes=True),
 }
 
 
@@ -107,6 +118,12 @@ def new_session() -> aiohttp.ClientSession:
 def check_options(destination: collector.Destination) -> None:
     """Raise ConfigurationError naming every field at fault, or the extra that is not installed."""
     _read(destination)
+
+
+def resumes(destination: collector.Destination) -> bool:
+    """True if an earlier life may have left work in it."""
+    kind = DESTINATIONS.get(destination.kind)
+    return kind is not None and kind.resumes
 
 
 def open_destination(destination: collector.Destination, parts: Parts, key_id: str = "") -> Destination:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+
 from sidecar import collector
-from sidecar.delivery.destination import Destination
-from sidecar.delivery.registry import Parts, open_destination
+from sidecar.delivery.destination import Destination, Resuming
+from sidecar.delivery.registry import Parts, open_destination, resumes
+from sidecar.errors import ConfigurationError
 from sidecar.pipeline.plan import Policy
 
 
@@ -25,6 +29,15 @@ class Destinations:
         destination = open_destination(wanted, self._parts, secret)
         self._open[key] = (wanted, secret, destination)
         return destination
+
+    async def resume(self, policies: Iterable[Policy]) -> None:
+        """Go on with what an earlier life left in destinations; one that cannot be opened shows at its deliveries."""
+        every = [(policy, wanted) for policy in policies for wanted in policy.collector.destinations if resumes(wanted)]
+        for policy, wanted in every:
+            with contextlib.suppress(ConfigurationError):
+                destination = self.of(policy, wanted)
+                if isinstance(destination, Resuming):
+                    await destination.resume(policy.collector.key)
 
     async def close(self) -> None:
         while self._open:

@@ -1,8 +1,8 @@
 """Record files on disk: which there are, which format each is in, and their exchanges one after the other.
 
 Does I/O and is blocking. A file's first line tells its format; `.gz` is unpacked. Promises that what cannot be read is
-given as a problem with its file and line, and that the rest goes on. Lines are read one at a time; a HAR file, which is
-one JSON value, is read whole.
+given as a problem with its file and line, and that the rest goes on. Lines are read one at a time, rows of Parquet some
+at a time; a HAR file, which is one JSON value, is read whole.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from sidecar.exchange import Exchange
 from sidecar.records.azure import AzureHalves
 from sidecar.records.exchanges import FORMAT, read_exchange
 from sidecar.records.har import entries_of, read_entry
+from sidecar.records.parquet_files import read_parquet
 from sidecar.records.recorded import Recorded, RecordError
 from sidecar.records.sagemaker import read_capture
 
 HAR_BYTES = 512 * 2**20
 """Largest HAR file that is read."""
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".har")
+_PARQUET = ".parquet"
 Found = Recorded | Exchange | Problem
 
 
@@ -45,13 +47,15 @@ def record_files(path: Path) -> list[Path]:
         found = [path] if path.is_file() else []
     if not found:
         kinds = ", ".join(_SUFFIXES)
-        raise ConfigurationError(Problem(f"is no record file and holds none ({kinds}, each also .gz)", file=str(path)))
+        message = f"is no record file and holds none ({kinds}, each also .gz; {_PARQUET})"
+        raise ConfigurationError(Problem(message, file=str(path)))
     return found
 
 
 def _is_record_file(path: Path, root: Path) -> bool:
     is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return not is_hidden and path.name.removesuffix(".gz").endswith(_SUFFIXES) and path.is_file()
+    is_named_so = path.suffix == _PARQUET or path.name.removesuffix(".gz").endswith(_SUFFIXES)
+    return not is_hidden and is_named_so and path.is_file()
 
 
 def read_records(
@@ -65,7 +69,10 @@ def read_records(
         place.file, place.line = str(path), 0
         try:
             with path.open("rb") as raw:
-                yield from _read_file(path, raw, halves, advance, place)
+                if path.suffix == _PARQUET:
+                    yield from _read_parquet(path, raw, advance, place)
+                else:
+                    yield from _read_file(path, raw, halves, advance, place)
         except (OSError, EOFError) as error:
             yield Problem(f"cannot be read: {error}", file=str(path))
     yield from halves.rest()
@@ -86,6 +93,19 @@ def _read_file(
         if at > told:
             advance(at - told)
             told = at
+
+
+def _read_parquet(path: Path, raw: IO[bytes], advance: Callable[[int], object], place: Place) -> Iterator[Found]:
+    """A row stands in the place of a line."""
+    try:
+        for place.line, found in enumerate(read_parquet(raw), 1):
+            if isinstance(found, RecordError):
+                yield Problem(str(found), file=str(path), line=place.line)
+            else:
+                yield found
+    except (RecordError, ConfigurationError) as error:
+        yield Problem(str(error), file=str(path))
+    advance(path.stat().st_size)
 
 
 def _is_har(path: Path, line: bytes) -> bool:

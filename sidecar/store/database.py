@@ -67,6 +67,8 @@ class Database:
             prepare = functools.partial(_prepare_sqlite, limit_bytes=limit_bytes, between_steps=between_steps)
             event.listen(self._engine, "connect", prepare)
             event.listen(self._engine, "begin", _begin)
+        self.name = self._engine.url.render_as_string(hide_password=True)
+        """What tells it from other databases."""
         self._writer = ThreadPoolExecutor(1, "store-write")
         self._reader = ThreadPoolExecutor(1, "store-read")
 
