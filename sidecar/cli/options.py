@@ -67,6 +67,8 @@ def add_export(command: argparse.ArgumentParser) -> None:
         help="where they go, - for standard output; takes the place of what is there",
     )
     command.add_argument("--collector", default="", metavar="KEY", help="one collector's only")
+    text = "exchange, our JSONL in one file; or a folder of sagemaker, azure, azure-csv or parquet files [exchange]"
+    command.add_argument("--format", default="exchange", metavar="NAME", help=text)
 
 
 def add_import(command: argparse.ArgumentParser) -> None:

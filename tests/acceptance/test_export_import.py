@@ -17,6 +17,8 @@ from support.product import Product
 
 from sidecar.cli import main
 from sidecar.delivery.destination import input_id_of
+from sidecar.records.files import read_records, record_files
+from sidecar.records.recorded import Recorded
 
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode()
 DEAD = "destination: {clarifai: {base_url: 'http://127.0.0.1:9', user_id: u, app_id: a}}"
@@ -84,6 +86,17 @@ async def test_what_is_exported_comes_back_as_it_was_and_only_once(
         sys.executable, "-m", "sidecar", "export", "app", "--to", "-", *data, stdout=asyncio.subprocess.PIPE
     )
     assert (await process.communicate())[0] == file.read_bytes()
+    for format_ in ("parquet", "sagemaker", "azure", "azure-csv"):
+        folder = product.home / format_
+        assert (await run(capsys, "export", "app", "--to", str(folder), "--format", format_, *data))[0] == 0
+        assert (len(list(folder.rglob("*.csv"))) > 0) == (format_ == "azure-csv")
+        if format_ != "azure-csv":
+            found = list(read_records(record_files(folder)))
+            by_reference = format_ == "azure"  # the image's bytes, which stand beside the lines
+            assert sum(isinstance(each, Recorded) for each in found) == 150 - by_reference, found[0]
+    assert (await imported(product, capsys, str(product.home / "parquet")))[:2] == (
+        0, "0 new, 150 known already, 0 refused, 0 unreadable\n",
+    )  # fmt: skip
     ids = {"ids": list(before)}
     async with product.session.delete(f"{product.admin}/v2/inputs", json=ids) as response:
         assert response.status == 200
@@ -146,6 +159,9 @@ async def test_what_cannot_be_done_says_why(tmp_path: Path, capsys: pytest.Captu
     code, _, said = await run(capsys, *target, "--data", str(tmp_path))
     assert (code, "no sidecar has run with this" in said) == (2, True)
     assert not (tmp_path / "f").exists()
+    code, _, said = await run(capsys, *target, "--format", "xml")
+    assert (code, "--format: must be one of exchange, parquet" in said) == (2, True)
+    assert (await run(capsys, "export", "app", "--to", "-", "--format", "azure"))[0] == 2
     code, _, said = await run(capsys, "import", str(tmp_path / "none.jsonl"))
     assert (code, "is no record file" in said) == (2, True)
     (tmp_path / "calls.jsonl").touch()
