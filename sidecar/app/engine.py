@@ -175,7 +175,8 @@ class Engine:
             asking = await parts.enter_async_context(new_session())
             self._models = ModelServers(self._settings.models, asking, self._events, self._clock)
             await self._open_policies()
-            destinations = Destinations(registry.Parts(self._database, session, self._secrets.reveal, self._clock))
+            stands_on = registry.Parts(self._database, session, self._secrets.reveal, self._clock)
+            destinations = Destinations(stands_on, self._events.task_failed)
             parts.push_async_callback(destinations.close)
             batch = Batch(
                 self._jobs, self._current_plan, destinations.of, self._models.ask, self._settings.retry_for,

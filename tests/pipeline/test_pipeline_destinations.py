@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.clock import FakeClock
-from support.dispatch_room import DISAGREE, Room, job, nothing_pending, open_room
+from support.dispatch_room import DISAGREE, Place, Room, job, nothing_pending, open_room
 from support.policies import collector, plan
 
 from sidecar.collector import Destination, Workflow
@@ -15,6 +15,7 @@ from sidecar.data import Concept, Data, Text, to_wire
 from sidecar.delivery.outcome import Delivered, Rejected, Retry
 from sidecar.errors import TransientError
 from sidecar.events import Events
+from sidecar.pipeline import destinations
 from sidecar.pipeline.plan import Plan
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.values import NewJob
@@ -153,3 +154,24 @@ async def test_a_workflow_that_came_or_went_while_jobs_waited_is_run_for_all_or_
     assert ledger.holds
     assert [request.data.text for request in room.asked] == [Text("input 3")]
     assert posted(room, "kept/second") == [["input 1", "input 2"]]
+
+
+async def test_one_whose_words_change_is_opened_anew_and_the_old_one_closed(
+    monkeypatch: pytest.MonkeyPatch, events: Events
+) -> None:
+    opened: list[Place] = []
+
+    def open_place(*_: object) -> Place:
+        opened.append(Place())
+        return opened[-1]
+
+    monkeypatch.setattr(destinations, "open_destination", open_place)
+    parts: Any = None  # nothing that is opened here stands on them
+    in_use = destinations.Destinations(parts, events.task_failed)
+    [policy] = posting_to("app").policies.values()
+    first = in_use.of(policy, Destination("app", {}))
+    assert in_use.of(policy, Destination("app", {})) is first
+    second = in_use.of(policy, Destination("app", {"app_id": "other"}))
+    await in_use.close()
+    assert [first, second] == opened
+    assert [each.closed for each in opened] == [1, 1]

@@ -37,6 +37,7 @@ class Place:
     def __init__(self) -> None:
         self.answer: Callable[[Parcel], Outcome] = lambda _parcel: Delivered()
         self.batches: list[list[Parcel]] = []
+        self.closed = 0
         self.is_reached = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -47,7 +48,8 @@ class Place:
         self.batches.append(list(parcels))
         return [self.answer(parcel) for parcel in parcels]
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self.closed += 1
 
 
 def job(number: int, collector_key: str = "kept", output: Data | None = None) -> NewJob:
