@@ -72,7 +72,7 @@ def own_options(*add: Callable[[argparse.ArgumentParser], None]) -> set[str]:
 
 def test_the_options_shown_are_options(capsys: pytest.CaptureFixture[str]) -> None:
     own = own_options(options.add_backtest, options.add_record, options.add_keys, options.add_collectors)
-    own |= own_options(options.add_export, options.add_import)
+    own |= own_options(options.add_export, options.add_import, options.add_jobs)
     known = {row.option for row in settings.rows()} | {"--once"} | own
     whole = (block.replace("\\\n", " ") for block in blocks("sh"))
     commands = [line for block in whole for line in block.splitlines() if "sidecar " in line]
@@ -85,7 +85,19 @@ def test_every_command_is_listed_in_help(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    for command in ("run", "check", "status", "backtest", "record", "keys", "collectors", "export", "import", "demo"):
+    for command in (
+        "run",
+        "check",
+        "status",
+        "backtest",
+        "record",
+        "keys",
+        "collectors",
+        "jobs",
+        "export",
+        "import",
+        "demo",
+    ):
         assert re.search(rf"^    {command}\s", shown, re.MULTILINE)
     assert "engine" not in shown.split("COMMAND", 1)[1]
 

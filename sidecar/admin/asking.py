@@ -6,6 +6,8 @@ snake_case.
 
 from __future__ import annotations
 
+import datetime
+import math
 from typing import Any, NamedTuple
 
 import orjson
@@ -167,6 +169,28 @@ def page_of(request: web.Request, default_size: int = DEFAULT_PER_PAGE) -> Page:
     if size > MAX_PER_PAGE:
         raise invalid("per_page", f"must be at most {MAX_PER_PAGE}")
     return Page(_positive(request, "page", 1), size)
+
+
+def finite(name: str, given: str) -> float:
+    """The number in `given`."""
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise invalid(name, "must be a number")
+    return number
+
+
+def moment_in(name: str, given: str) -> float | None:
+    """RFC 3339, or seconds since the epoch, which it gives; None where nothing is given."""
+    if not given:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(given.replace(" ", "+"))  # a + in a query is a space
+    except ValueError:
+        return finite(name, given)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def _positive(request: web.Request, name: str, default: int) -> int:

@@ -43,6 +43,7 @@ AnyCollector = Annotated[CollectorShape, SkipValidation]
 AnyWorkflow = Annotated[WorkflowShape, SkipValidation]
 AnyRelation = Annotated[RelationShape, SkipValidation]
 Ids = Annotated[list[str], Field(min_length=1)]
+Given = Annotated[str, Field(min_length=1)]
 
 
 class UserAppIdShape(Shape):
@@ -107,8 +108,19 @@ class PostInputs(Body):
 
 
 class ChooseJobs(Body):
+    """Either some by id, or those that meet every other field that is given, or all."""
+
     ids: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = None
     all: bool | None = None
+    state: Annotated[Literal["dead"] | None, Field(description="no others are retried or discarded")] = None
+    collector: Given | None = None
+    destination: Given | None = None
+    reason: Given | None = None
+    since: Annotated[Given | None, Field(description="when the job was made: RFC 3339, or seconds since the epoch")] = (
+        None
+    )
+    until: Given | None = None
+    dry_run: Annotated[bool | None, Field(strict=True, description="count, and change nothing")] = None
 
 
 class PostKey(Body):
@@ -171,6 +183,10 @@ class ContentQuery(BaseModel):
 class JobsQuery(BaseModel):
     state: Annotated[str, Field(pattern="^(queued|leased|dead)?$")] = ""
     collector: str = ""
+    destination: str = ""
+    reason: str = ""
+    since: Annotated[str, Field(description="when the job was made: RFC 3339, or seconds since the epoch")] = ""
+    until: str = ""
     before: Annotated[int | None, Field(ge=0, lt=10**18)] = None
     per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = 128
 

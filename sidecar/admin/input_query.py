@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import datetime
-import math
-
 from aiohttp import web
 
-from sidecar.admin.asking import invalid
+from sidecar.admin.asking import finite, invalid, moment_in
 from sidecar.store.input_search import Place, Wanted
 from sidecar.store.inputs import StoredInput
 
@@ -26,7 +23,7 @@ def wanted_by(request: web.Request) -> Wanted:
     least, most = (_number(request, name) for name in ("least", "most"))
     if (least is not None or most is not None) and not texts["concept"]:
         raise invalid("concept", "is missing: least and most are of a concept's value")
-    since, until = (_time(request, name) for name in ("since", "until"))
+    since, until = (moment_in(name, request.query.get(name, "")) for name in ("since", "until"))
     return Wanted(**texts, least=least, most=most, since=since, until=until)
 
 
@@ -38,7 +35,7 @@ def place_before(request: web.Request) -> Place | None:
     moment, _, name = given.partition(",")
     if not name:
         raise invalid("before", "must be an answer's next_before")
-    return Place(_finite("before", moment), name)
+    return Place(finite("before", moment), name)
 
 
 def write_place(stored: StoredInput) -> str:
@@ -48,26 +45,4 @@ def write_place(stored: StoredInput) -> str:
 
 def _number(request: web.Request, name: str) -> float | None:
     given = request.query.get(name, "")
-    return _finite(name, given) if given else None
-
-
-def _finite(name: str, given: str) -> float:
-    try:
-        number = float(given)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise invalid(name, "must be a number")
-    return number
-
-
-def _time(request: web.Request, name: str) -> float | None:
-    """RFC 3339, or seconds since the epoch."""
-    given = request.query.get(name, "")
-    if not given:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(given.replace(" ", "+"))  # a + in a query is a space
-    except ValueError:
-        return _finite(name, given)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    return finite(name, given) if given else None

@@ -21,6 +21,7 @@ _WITH_OPTIONS = {
     "collectors": ("collectors", "collectors"),
     "export": ("exporting", "export"),
     "import": ("importing", "import_records"),
+    "jobs": ("jobs", "jobs"),
     "keys": ("keys", "keys"),
     "record": ("record", "record"),
 }
@@ -144,6 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     policies = commands.add_parser("collectors", help=text, description=text[0].upper() + text[1:] + ".")
     options.add_collectors(policies)
     _add_settings(policies)
+    text = "see a running sidecar's jobs, try dead ones again or give them up"
+    queued = commands.add_parser("jobs", help=text, description=text[0].upper() + text[1:] + ".")
+    options.add_jobs(queued)
+    _add_settings(queued)
     text = "make, list, rotate and revoke keys of a running sidecar's admin API"
     ring = commands.add_parser("keys", help=text, description=text[0].upper() + text[1:] + ".")
     options.add_keys(ring)

@@ -57,6 +57,21 @@ def add_collectors(command: argparse.ArgumentParser) -> None:
     command.add_argument("--app", default="main", metavar="ID", help="the app whose collectors they are [main]")
 
 
+def add_jobs(command: argparse.ArgumentParser) -> None:
+    """The options of `sidecar jobs`."""
+    actions = ("list", "retry", "discard")
+    command.add_argument("action", metavar="ACTION", choices=actions, help=", ".join(actions))
+    command.add_argument("names", metavar="ID", nargs="*", help="ids of dead jobs, to retry or discard these")
+    command.add_argument("--state", choices=("queued", "leased", "dead"), help="retry and discard take dead ones only")
+    command.add_argument("--collector", metavar="KEY", help="one collector's only")
+    command.add_argument("--destination", metavar="NAME", help="as they stand with one destination only")
+    command.add_argument("--reason", metavar="NAME", help="why they wait or are dead")
+    command.add_argument("--since", metavar="TIME", help="made at that time or later: RFC 3339")
+    command.add_argument("--until", metavar="TIME", help="made before that time")
+    command.add_argument("--all", action="store_true", help="retry or discard every dead one")
+    command.add_argument("--dry-run", action="store_true", help="say how many it would be, and do nothing")
+
+
 def add_export(command: argparse.ArgumentParser) -> None:
     """The options of `sidecar export`."""
     command.add_argument("source", choices=("app", "queue"), help="the inputs in the app, or the jobs in the queue")

@@ -6,13 +6,13 @@ Statements on a connection, as in `statements`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from sidecar.queue import rows
 from sidecar.queue.states import Event, State, after, state_of_job, states_before
-from sidecar.queue.values import DeliveryView, JobView
+from sidecar.queue.values import DeliveryView, JobView, Wanted
 from sidecar.store.tables import DELIVERY, JOB
 
 _ROWS = DELIVERY.alias()
@@ -34,31 +34,36 @@ def _has_other(event: Event) -> ColumnElement[bool]:
     return select(_ROWS.c.job_id).where(_ROWS.c.job_id == DELIVERY.c.job_id, _ROWS.c.state.in_(others)).exists()
 
 
-def revive(connection: Connection, ids: Collection[int] | None, now: float) -> int:
-    """Queue dead rows again as if new, keeping what their workflow gave; None means those of every job. Gives of how
-    many jobs."""
-    where = (rows.may(Event.RETRIED_BY_HAND), *among(ids))
-    jobs = connection.execute(select(func.count(DELIVERY.c.job_id.distinct())).where(*where)).scalar_one()
+def count_jobs(connection: Connection, event: Event, wanted: Wanted) -> int:
+    """How many jobs are among `wanted` that `event` may touch: what `remove` and `revive` would come to."""
+    where = [rows.may(event), *among(wanted)]
+    if event.ends_job:
+        where.append(~_has_other(event))
+    return connection.execute(select(func.count(DELIVERY.c.job_id.distinct())).where(*where)).scalar_one()
+
+
+def revive(connection: Connection, wanted: Wanted, now: float) -> int:
+    """Queue dead rows again as if new, keeping what their workflow gave. Gives of how many jobs."""
+    jobs = count_jobs(connection, Event.RETRIED_BY_HAND, wanted)
     state = after(State.DEAD, Event.RETRIED_BY_HAND).value
     values = {"state": state, "queued_at": now, "retry_at": now, **rows.FRESH}
-    connection.execute(update(DELIVERY).where(*where).values(values))
+    connection.execute(update(DELIVERY).where(rows.may(Event.RETRIED_BY_HAND), *among(wanted)).values(values))
     return jobs
 
 
-def among(ids: Collection[int] | None) -> tuple[ColumnElement[bool], ...]:
-    return () if ids is None else (DELIVERY.c.job_id.in_(list(ids)),)
+def among(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    """True of the rows that are wanted, each by itself and by its job."""
+    yield from _of_row(wanted)
+    if of_job := list(_of_job(wanted)):
+        yield select(JOB.c.id).where(JOB.c.id == DELIVERY.c.job_id, *of_job).correlate(DELIVERY).exists()
 
 
-def list_jobs(
-    connection: Connection, states: Collection[State], collector: str | None, before: int | None, limit: int
-) -> list[JobView]:
-    """A page of jobs, newest first, those with an id below `before`; with `states` those of which a row is in one."""
+def list_jobs(connection: Connection, wanted: Wanted, before: int | None, limit: int) -> list[JobView]:
+    """A page of jobs, newest first, those with an id below `before`."""
     columns = (JOB.c[name] for name in _OF_JOB)
-    statement = select(*columns).order_by(JOB.c.id.desc()).limit(limit)
-    if states:
-        statement = statement.where(_a_row_is_in(states))
-    if collector is not None:
-        statement = statement.where(JOB.c.collector == collector)
+    statement = select(*columns).where(*_of_job(wanted)).order_by(JOB.c.id.desc()).limit(limit)
+    if of_row := list(_of_row(wanted)):
+        statement = statement.where(select(DELIVERY.c.job_id).where(DELIVERY.c.job_id == JOB.c.id, *of_row).exists())
     if before is not None:
         statement = statement.where(JOB.c.id < before)
     jobs = connection.execute(statement).all()
@@ -69,8 +74,24 @@ def list_jobs(
 _OF_JOB = JobView._fields[: JobView._fields.index("state")]
 
 
-def _a_row_is_in(states: Collection[State]) -> ColumnElement[bool]:
-    return select(DELIVERY.c.job_id).where(DELIVERY.c.job_id == JOB.c.id, rows.is_in(*states)).exists()
+def _of_row(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.ids is not None:
+        yield DELIVERY.c.job_id.in_(list(wanted.ids))
+    if wanted.states:
+        yield rows.is_in(*wanted.states)
+    if wanted.destination:
+        yield DELIVERY.c.destination == wanted.destination
+    if wanted.reason:
+        yield DELIVERY.c.reason == wanted.reason
+
+
+def _of_job(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.collector:
+        yield JOB.c.collector == wanted.collector
+    if wanted.since is not None:
+        yield JOB.c.created_at >= wanted.since
+    if wanted.until is not None:
+        yield JOB.c.created_at < wanted.until
 
 
 def _deliveries(connection: Connection, ids: list[int]) -> dict[int, list[DeliveryView]]:

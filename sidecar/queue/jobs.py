@@ -24,7 +24,7 @@ from sidecar.queue import by_hand, leases, memories, statements
 from sidecar.queue.displacing import PRE_QUEUE
 from sidecar.queue.leases import NONE, Limit, Passed
 from sidecar.queue.states import Event, State
-from sidecar.queue.values import Counts, Job, JobView, NewJob, Retry, Settlement, Split
+from sidecar.queue.values import EVERY, Counts, Job, JobView, NewJob, Retry, Settlement, Split, Wanted
 from sidecar.store.database import Database
 from sidecar.store.tables import DELIVERY
 
@@ -156,30 +156,26 @@ class JobQueue:
         """What the nodes of these collectors remember."""
         return await self._read("remembered", lambda c: memories.read(c, collectors))
 
-    async def retry_dead(self, ids: Collection[int] | None = None) -> int:
-        """Queue dead letters again, by id or all of them, each for the destinations where it is dead; gives how many
-        there were."""
+    async def retry_dead(self, wanted: Wanted = EVERY) -> int:
+        """Queue dead letters again, each for the wanted destinations where it is dead; gives how many there were."""
         now = self._clock.now()
-        revived = await self._write("retry_dead", lambda connection: by_hand.revive(connection, ids, now))
+        revived = await self._write("retry_dead", lambda connection: by_hand.revive(connection, wanted, now))
         self._wake_for(revived)
         return revived
 
-    async def discard_dead(self, ids: Collection[int] | None = None) -> int:
-        """Give up dead letters, by id or all of them, as dropped{discarded}; gives how many there were. A job that is
-        pending for one of its destinations is none yet."""
-        return await self._remove("discard_dead", Event.DISCARDED, "discarded", *by_hand.among(ids))
+    async def discard_dead(self, wanted: Wanted = EVERY) -> int:
+        """Give up dead letters, whole jobs, as dropped{discarded}; gives how many there were. A job that is pending for
+        one of its destinations is none yet."""
+        return await self._remove("discard_dead", Event.DISCARDED, "discarded", *by_hand.among(wanted))
 
-    async def list_jobs(
-        self,
-        states: Collection[State] = (),
-        collector: str | None = None,
-        before: int | None = None,
-        limit: int = 100,
-    ) -> list[JobView]:
-        """Jobs, newest first, of which a destination is in one of `states`; for the next page give the last one's id as
-        `before`. At most 1000 a page."""
+    async def count_jobs(self, event: Event, wanted: Wanted = EVERY) -> int:
+        """How many jobs `event`, a retry by hand or a discard, would touch now."""
+        return await self._read("count_jobs", lambda c: by_hand.count_jobs(c, event, wanted))
+
+    async def list_jobs(self, wanted: Wanted = EVERY, before: int | None = None, limit: int = 100) -> list[JobView]:
+        """Jobs, newest first; for the next page give the last one's id as `before`. At most 1000 a page."""
         size = min(max(limit, 1), _MAX_PAGE)
-        return await self._read("list_jobs", lambda c: by_hand.list_jobs(c, states, collector, before, size))
+        return await self._read("list_jobs", lambda c: by_hand.list_jobs(c, wanted, before, size))
 
     async def _remove(self, doing: str, event: Event, reason: str, *conditions: ColumnElement[bool]) -> int:
         removed = await self._write(doing, lambda c: by_hand.remove(c, event, reason, *conditions))

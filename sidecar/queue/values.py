@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from sidecar.memory import Change
-from sidecar.queue.states import Event
+from sidecar.queue.states import Event, State
 
 Counts = Mapping[tuple[str, str, str], int]
 """How many of a (collector, verdict, reason); the verdict is `filtered` or `dropped`."""
@@ -110,6 +110,25 @@ class JobView(NamedTuple):
     detail: str
     destinations: tuple[DeliveryView, ...] = ()
     """Every one that the job has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs: those that meet all that is given, with one and the same row where it is about a row's state,
+    destination and reason. Blank and None stand for any."""
+
+    ids: Collection[int] | None = None
+    states: Collection[State] = ()
+    collector: str = ""
+    destination: str = ""
+    reason: str = ""
+    since: float | None = None
+    """When the job was made, in seconds since the epoch, inclusive."""
+    until: float | None = None
+    """The same, exclusive."""
+
+
+EVERY = Wanted()
 
 
 @dataclass(frozen=True, slots=True)

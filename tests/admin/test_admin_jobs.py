@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from support.admin import Admin
@@ -61,6 +63,63 @@ async def test_dead_letters_are_tried_again_or_given_up(admin: Admin) -> None:
     assert (found.total.pending, found.total.dead, found.total.dropped) == (1, 0, 2)
 
 
+async def with_two_kinds(admin: Admin) -> float:
+    """A dead job of each of two collectors, ten seconds apart, for two reasons; gives when the second was made."""
+    for number, (collector, reason) in enumerate((("kept", "refused"), ("other", "too_large"))):
+        admin.shop.clock.advance(10 * number)
+        await admin.jobs.record([NewJob("1" * 32, 0, collector, "alice", "digits", "", b"{}")], {})
+        await admin.jobs.settle([Settlement(job, Rejected(reason)) for job in await admin.jobs.lease(1, 60)])
+    return admin.shop.clock.now()
+
+
+def rfc3339(moment: float) -> str:
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "collectors"),
+    [
+        ({"state": "dead"}, ["other", "kept"]),
+        ({"state": "queued"}, []),
+        ({"destination": "app"}, ["other", "kept"]),
+        ({"destination": "second"}, []),
+        ({"reason": "refused"}, ["kept"]),
+        ({"reason": "refused", "collector": "other"}, []),
+    ],
+)
+async def test_jobs_are_listed_by_what_they_are(admin: Admin, narrowed: dict[str, str], collectors: list[str]) -> None:
+    await with_two_kinds(admin)
+    _, listed = await admin.ask("GET", f"/v1/jobs?{urlencode(narrowed)}")
+    assert [job["collector"] for job in listed["jobs"]] == collectors
+
+
+async def test_jobs_are_chosen_by_when_they_were_made(admin: Admin) -> None:
+    second = rfc3339(await with_two_kinds(admin))
+    for name, collectors in (("since", ["other"]), ("until", ["kept"])):
+        _, listed = await admin.ask("GET", f"/v1/jobs?{urlencode({name: second})}")
+        assert [job["collector"] for job in listed["jobs"]] == collectors
+    assert await admin.ask("POST", "/v1/jobs/discard", {"until": second}) == (200, {"discarded": 1})
+    _, left = await admin.ask("GET", "/v1/jobs")
+    assert [job["collector"] for job in left["jobs"]] == ["other"]
+
+
+async def test_a_filter_in_bulk_is_counted_first_then_carried_out_and_told(admin: Admin) -> None:
+    await with_two_kinds(admin)
+    body = {"reason": "too_large", "state": "dead"}
+    for verb, done in (("retry", "would_retry"), ("discard", "would_discard")):
+        assert await admin.ask("POST", f"/v1/jobs/{verb}", {**body, "dry_run": True}) == (200, {done: 1})
+    assert (await ledger(admin)).total.dead == 2
+    assert await admin.ask("POST", "/v1/jobs/discard", body) == (200, {"discarded": 1})
+    assert await admin.ask("POST", "/v1/jobs/retry", body) == (200, {"retried": 0})
+    found = await ledger(admin)
+    assert (found.total.dead, found.total.dropped) == (1, 1)
+    _, told = await admin.ask("GET", "/v1/events?kind=jobs")
+    asked_for = {"reason": "too_large"}
+    assert [each["after"] for each in told["events"]] == [
+        {"asked_for": asked_for, "jobs": 0}, {"asked_for": asked_for, "jobs": 1},
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "field"),
     [
@@ -72,6 +131,19 @@ async def test_dead_letters_are_tried_again_or_given_up(admin: Admin) -> None:
         ("POST", "/v1/jobs/retry", {"ids": [1], "all": True}, "ids"),
         ("POST", "/v1/jobs/discard", {"all": 1}, "ids"),
         ("POST", "/v1/jobs/discard", {"id": 1}, "id"),
+        ("GET", "/v1/jobs?since=yesterday", None, "since"),
+        ("GET", "/v1/jobs?reason=%00", None, "reason"),
+        ("POST", "/v1/jobs/discard", {"state": "dead"}, "ids"),
+        ("POST", "/v1/jobs/discard", {"collector": None, "reason": None}, "ids"),
+        ("POST", "/v1/jobs/discard", {"dry_run": True}, "ids"),
+        ("POST", "/v1/jobs/discard", {"all": False}, "ids"),
+        ("POST", "/v1/jobs/discard", {"all": True, "reason": "refused"}, "ids"),
+        ("POST", "/v1/jobs/discard", {"all": False, "reason": "refused"}, "ids"),
+        ("POST", "/v1/jobs/discard", {"ids": [1], "reason": "refused"}, "ids"),
+        ("POST", "/v1/jobs/discard", {"reason": ""}, "reason"),
+        ("POST", "/v1/jobs/discard", {"state": "queued", "reason": "refused"}, "state"),
+        ("POST", "/v1/jobs/discard", {"until": "tomorrow"}, "until"),
+        ("POST", "/v1/jobs/discard", {"all": True, "dry_run": 1}, "dry_run"),
     ],
 )
 async def test_a_request_that_is_not_clear_changes_nothing(

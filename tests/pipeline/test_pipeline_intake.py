@@ -30,6 +30,7 @@ from sidecar.pipeline.tail import Tail
 from sidecar.protocol.call import Call
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.ledger import read_ledger
+from sidecar.queue.values import Wanted
 from sidecar.store.database import Database
 from sidecar.workflow.run import ModelRequest
 
@@ -316,7 +317,7 @@ async def test_no_receipt_is_given_while_the_counts_wait_for_the_disk(room: Room
     assert room.receipts.total() == 0
     assert room.jobs.owes
     await rename(room.database, "gone", "job")
-    await room.jobs.retry_dead([])  # any write pays
+    await room.jobs.retry_dead(Wanted(ids=[]))  # any write pays
     await room.receipts.first.wait()
     assert room.receipts == {"taken": 1}
     ledger = await read_ledger(room.database)

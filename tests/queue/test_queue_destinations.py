@@ -24,6 +24,7 @@ from sidecar.queue.values import (
     Retry,
     Settlement,
     Split,
+    Wanted,
 )
 from sidecar.store.database import Database
 from sidecar.store.tables import DELIVERY, JOB
@@ -149,7 +150,7 @@ async def test_a_dead_letter_is_revived_where_it_is_dead(queue: JobQueue, databa
 async def test_only_what_waits_for_nobody_is_given_up(queue: JobQueue, database: Database) -> None:
     await queue.record([new_job()], {})
     await settle(queue, first=Rejected("too_large"), second=Retry(2e9, "timeout"))
-    (view,) = await queue.list_jobs([State.DEAD])
+    (view,) = await queue.list_jobs(Wanted(states=[State.DEAD]))
     assert (view.state, view.reason) == ("queued", "timeout")
     assert await queue.discard_dead() == 0
     assert await queue.drop_pending("watch") == 1

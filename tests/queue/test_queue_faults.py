@@ -18,7 +18,7 @@ from sidecar.errors import TransientError
 from sidecar.events import Events
 from sidecar.queue.jobs import JobQueue
 from sidecar.queue.ledger import Ledger, Sums, read_ledger
-from sidecar.queue.values import Delivered, NewJob, Settlement
+from sidecar.queue.values import Delivered, NewJob, Settlement, Wanted
 from sidecar.store.database import Database, sqlite_url
 
 CHILD = Path(__file__).with_name("queue_child.py")
@@ -119,7 +119,7 @@ async def test_what_is_owed_is_written_by_any_write_and_wakes_who_would_write(
     fill(False)
     assert queue.wake.is_set()
     for _ in range(2):
-        await queue.retry_dead([])
+        await queue.retry_dead(Wanted(ids=[]))
     assert (await sums(database)).total == Sums(matched=1, dropped=1)
 
 

@@ -13,7 +13,19 @@ from sidecar.queue.jobs import JobQueue
 from sidecar.queue.leases import Passed
 from sidecar.queue.ledger import Sums, read_ledger
 from sidecar.queue.states import State
-from sidecar.queue.values import Delivered, Dropped, End, Filtered, Job, Lane, NewJob, Rejected, Retry, Settlement
+from sidecar.queue.values import (
+    Delivered,
+    Dropped,
+    End,
+    Filtered,
+    Job,
+    Lane,
+    NewJob,
+    Rejected,
+    Retry,
+    Settlement,
+    Wanted,
+)
 from sidecar.store.database import Database
 
 
@@ -171,9 +183,9 @@ async def test_dead_letters_by_hand(queue: JobQueue, database: Database, clock: 
     dead = [await settle_one(queue, Rejected("too_large", "20 MB")) for _ in range(3)]
     queue.wake.clear()
     clock.advance(100)
-    assert await queue.retry_dead([dead[0].id, 999]) == 1
+    assert await queue.retry_dead(Wanted(ids=[dead[0].id, 999])) == 1
     assert queue.wake.is_set()
-    assert await queue.discard_dead([dead[0].id, dead[1].id]) == 1
+    assert await queue.discard_dead(Wanted(ids=[dead[0].id, dead[1].id])) == 1
     ledger = await read_ledger(database)
     assert ledger.total == Sums(matched=3, dead=1, dropped=1, pending=1)
     assert ledger.reasons["dropped"] == {"discarded": 1}
@@ -208,9 +220,9 @@ async def test_pages_of_jobs(queue: JobQueue) -> None:
     page = await queue.list_jobs(limit=4)
     rest = await queue.list_jobs(before=page[-1].id, limit=4)
     assert [int(job.exchange_id, 16) for job in page + rest] == [9, 4, 3, 2, 1, 0]
-    (dead,) = await queue.list_jobs([State.DEAD])
+    (dead,) = await queue.list_jobs(Wanted(states=[State.DEAD]))
     assert (dead.reason, dead.detail, dead.state) == ("too_large", "x" * 500, "dead")
-    assert len(await queue.list_jobs([State.QUEUED, State.LEASED], "watch")) == 4
+    assert len(await queue.list_jobs(Wanted(states=[State.QUEUED, State.LEASED], collector="watch"))) == 4
 
 
 async def test_a_fault_of_the_storage_is_transient_and_said(

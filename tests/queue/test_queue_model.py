@@ -35,6 +35,7 @@ from sidecar.queue.values import (
     Retry,
     Settlement,
     Split,
+    Wanted,
 )
 from sidecar.store.database import Database, sqlite_url
 
@@ -232,7 +233,7 @@ class QueueMachine(RuleBasedStateMachine):
     async def _settle(self, settlements: list[Settlement]) -> bool:
         await self.queue.settle(settlements)
         if not settlements:
-            await self.queue.retry_dead([])  # a write all the same, which pays what is owed
+            await self.queue.retry_dead(Wanted(ids=[]))  # a write all the same, which pays what is owed
         return True
 
     def apply(self, settlements: list[Settlement]) -> None:
