@@ -16,8 +16,10 @@ from collections.abc import Callable
 
 SPACING_SECONDS = 0.0001
 """Offers are at least so far apart."""
+LONG_SECONDS = 0.001
+"""An offer that took so long met somebody who computes without end; who only answers a call is done much sooner."""
 PATIENCE = 20
-"""An offer that took a time is followed by so many times that time without another."""
+"""A long offer is followed by so many times the time that it took without another."""
 
 
 class Turns:
@@ -39,4 +41,5 @@ class Turns:
             return
         self._give_way()
         after = self._monotonic()
-        self._next_at = after + max(SPACING_SECONDS, PATIENCE * (after - before))
+        took_seconds = after - before
+        self._next_at = after + (SPACING_SECONDS if took_seconds < LONG_SECONDS else PATIENCE * took_seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.kit.turns import PATIENCE, SPACING_SECONDS, Turns
+from sidecar.kit.turns import LONG_SECONDS, PATIENCE, SPACING_SECONDS, Turns
 
 
 class Processor:
@@ -30,6 +30,16 @@ def test_an_offer_that_nobody_takes_is_made_again_soon() -> None:
     processor.now += SPACING_SECONDS
     turns.offer()
     assert processor.offers == 2
+
+
+def test_who_only_answers_a_call_is_let_run_every_time() -> None:
+    processor = Processor()
+    processor.takes_seconds = LONG_SECONDS / 4
+    turns = Turns(processor.give_way, processor.monotonic)
+    for _ in range(10):
+        turns.offer()
+        processor.now += SPACING_SECONDS
+    assert processor.offers == 10
 
 
 def test_who_computes_without_end_is_let_run_for_a_small_part_of_the_time() -> None:
