@@ -214,7 +214,7 @@ def from_wire(wire: object, where: str = "data") -> Data:
         image=_optional(source, "image", where, _media_from_wire),
         video=_optional(source, "video", where, _media_from_wire),
         audio=_optional(source, "audio", where, _media_from_wire),
-        concepts=_each(source, "concepts", where, _concept_from_wire),
+        concepts=_concepts_from_wire(source, where),
         regions=_each(source, "regions", where, _region_from_wire),
         embeddings=_each(source, "embeddings", where, _embedding_from_wire),
         geo=_optional(source, "geo", where, _geo_from_wire),
@@ -285,11 +285,25 @@ def _media_from_wire(value: object, where: str) -> Media:
     )
 
 
+def _concepts_from_wire(source: Mapping[str, Any], where: str) -> tuple[Concept, ...]:
+    """As `to_wire` writes them in one go, as concepts are most of what is read; with a place for each fault else."""
+    values = source.get("concepts")
+    found: list[Concept] = []
+    for value in values if isinstance(values, list) else (None,):
+        if not isinstance(value, dict):
+            break
+        number, name, label = value.get("value"), value.get("id"), value.get("name")
+        if type(number) is not float or type(name) is not str or type(label) is not str or not math.isfinite(number):
+            break
+        found.append(Concept(name, number, label))
+    else:
+        return tuple(found)
+    return _each(source, "concepts", where, _concept_from_wire)
+
+
 def _concept_from_wire(value: object, where: str) -> Concept:
     source = _object(value, where)
-    number, name, label = source.get("value"), source.get("id"), source.get("name")
-    if type(number) is float and type(name) is str and type(label) is str and math.isfinite(number):
-        return Concept(name, number, label)  # as `to_wire` writes them: concepts are most of what is read
+    number = source.get("value")
     return Concept(
         id=_string(source, "id", where),
         name=_string(source, "name", where),
