@@ -7,7 +7,7 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sidecar import __version__, settings
 from sidecar.cli import options
@@ -115,6 +115,22 @@ def _load(given: argparse.Namespace) -> settings.Settings:
     return settings.load(_options(given), environment)
 
 
+_OWN_OPTIONS: tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None]], ...] = (
+    ("backtest", "show what a policy would have kept of recorded exchanges", options.add_backtest),
+    ("record", "keep a bounded sample of what passes a running sidecar, for back-tests", options.add_record),
+    ("export", "write what a sidecar has kept into a file", options.add_export),
+    ("import", "bring recorded inputs into a running sidecar's app, each once", options.add_import),
+    (
+        "collectors",
+        "see, export, apply, compare, pause and delete a running sidecar's collectors",
+        options.add_collectors,
+    ),
+    ("jobs", "see a running sidecar's jobs, try dead ones again or give them up", options.add_jobs),
+    ("keys", "make, list, rotate and revoke keys of a running sidecar's admin API", options.add_keys),
+)
+"""Commands that have options besides the settings: name, what it does, and who adds those."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sidecar", description="Collects the inputs of models in production.")
     parser.add_argument("--version", action="version", version=f"sidecar {__version__}")
@@ -125,34 +141,10 @@ def _parser() -> argparse.ArgumentParser:
         ("status", "show the ledger of a running sidecar"),
     ):
         _add_settings(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
-    text = "show what a policy would have kept of recorded exchanges"
-    trial = commands.add_parser("backtest", help=text, description=text[0].upper() + text[1:] + ".")
-    options.add_backtest(trial)
-    _add_settings(trial)
-    text = "keep a bounded sample of what passes a running sidecar, for back-tests"
-    recording = commands.add_parser("record", help=text, description=text[0].upper() + text[1:] + ".")
-    options.add_record(recording)
-    _add_settings(recording)
-    text = "write what a sidecar has kept into a file"
-    exporting = commands.add_parser("export", help=text, description=text[0].upper() + text[1:] + ".")
-    options.add_export(exporting)
-    _add_settings(exporting)
-    text = "bring recorded inputs into a running sidecar's app, each once"
-    importing = commands.add_parser("import", help=text, description=text[0].upper() + text[1:] + ".")
-    options.add_import(importing)
-    _add_settings(importing)
-    text = "see, export, apply, compare, pause and delete a running sidecar's collectors"
-    policies = commands.add_parser("collectors", help=text, description=text[0].upper() + text[1:] + ".")
-    options.add_collectors(policies)
-    _add_settings(policies)
-    text = "see a running sidecar's jobs, try dead ones again or give them up"
-    queued = commands.add_parser("jobs", help=text, description=text[0].upper() + text[1:] + ".")
-    options.add_jobs(queued)
-    _add_settings(queued)
-    text = "make, list, rotate and revoke keys of a running sidecar's admin API"
-    ring = commands.add_parser("keys", help=text, description=text[0].upper() + text[1:] + ".")
-    options.add_keys(ring)
-    _add_settings(ring)
+    for name, text, add_own in _OWN_OPTIONS:
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add_own(command)
+        _add_settings(command)
     demo = commands.add_parser("demo", help="see it work: a real model, real traffic, a collector, a page")
     demo.add_argument("--once", action="store_true", help="end by itself; exit 0 when everything is accounted for")
     # the first relay's children: without help, they are not listed
