@@ -172,7 +172,8 @@ async def _ledger(session: aiohttp.ClientSession, url: str) -> Ledger:
 
 async def _serve(console: Console, stage: Stage) -> None:
     """Stay until cancelled."""
-    console.print("[bold]Look at the kept digits[/]", f"[link={stage.admin}/]{stage.admin}/[/link]")
+    kept = f"{stage.admin}/#/inputs"
+    console.print("[bold]Look at the kept digits[/]", f"[link={kept}]{kept}[/link]")
     console.print("Ctrl-C stops everything and leaves nothing behind.")
     await asyncio.Event().wait()
 
