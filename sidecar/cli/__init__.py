@@ -14,6 +14,7 @@ from sidecar.cli import options
 from sidecar.errors import ConfigurationError
 from sidecar.events import CANNOT_START, Events
 from sidecar.kit import logs
+from sidecar.kit.turns import Turns
 
 EXIT_CONFIGURATION = CANNOT_START
 _WITH_OPTIONS = {
@@ -69,7 +70,8 @@ def _run(command: str, given: argparse.Namespace) -> int:
         inherited = Inheritance(given.number, given.listen_fds, given.counts_fd, given.engine_fd)
         return run_worker(_load(given), inherited)
     if command == "engine":
-        from sidecar.app.engine import run_engine
+        with Turns().offered_by_timer():  # half a second of a processor, which one that was killed needs again
+            from sidecar.app.engine import run_engine
 
         return run_engine(_load(given), given.link_fd)
     if command == "check":

@@ -10,9 +10,11 @@ without end: an offer that took long is not made again soon. Must not be used fo
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 SPACING_SECONDS = 0.0001
 """Offers are at least so far apart."""
@@ -20,6 +22,8 @@ LONG_SECONDS = 0.001
 """An offer that took so long met somebody who computes without end; who only answers a call is done much sooner."""
 PATIENCE = 20
 """A long offer is followed by so many times the time that it took without another."""
+TIMER_SECONDS = 0.0005
+"""How often a timer offers."""
 
 
 class Turns:
@@ -43,3 +47,16 @@ class Turns:
         after = self._monotonic()
         took_seconds = after - before
         self._next_at = after + (SPACING_SECONDS if took_seconds < LONG_SECONDS else PATIENCE * took_seconds)
+
+    @contextlib.contextmanager
+    def offered_by_timer(self) -> Iterator[None]:
+        """Offer all along, whatever runs within: for the main thread, and for code that is not ours, imports say.
+
+        The handler of SIGALRM stays, for one that is under way when the timer ends.
+        """
+        signal.signal(signal.SIGALRM, lambda _number, _frame: self.offer())
+        signal.setitimer(signal.ITIMER_REAL, TIMER_SECONDS, TIMER_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sidecar.kit.turns import LONG_SECONDS, PATIENCE, SPACING_SECONDS, Turns
+import threading
+import time
+
+from sidecar.kit.turns import LONG_SECONDS, PATIENCE, SPACING_SECONDS, TIMER_SECONDS, Turns
 
 
 class Processor:
@@ -58,3 +61,16 @@ def test_who_computes_without_end_is_let_run_for_a_small_part_of_the_time() -> N
 
 def test_the_systems_own_yield_is_what_is_called() -> None:
     Turns().offer()  # raises where the system has none
+
+
+def test_a_timer_offers_while_something_else_computes() -> None:
+    offered = threading.Event()
+    turns = Turns(offered.set)
+    with turns.offered_by_timer():
+        while not offered.is_set():
+            sum(range(100))
+    offered.clear()
+    began = time.monotonic()
+    while time.monotonic() - began < 20 * TIMER_SECONDS:
+        sum(range(100))
+    assert not offered.is_set()
