@@ -21,7 +21,7 @@ class Exchange(NamedTuple):
     """One request with its answer; `response` is None when the model sent none."""
 
     id: bytes
-    """16 random bytes of ours, never a header's: clients reuse those when they retry."""
+    """16 bytes of ours, the time and then random ones; never a header's: clients reuse those when they retry."""
     started_at: float
     """When the request's head was read, in seconds since the epoch."""
     latency_seconds: float

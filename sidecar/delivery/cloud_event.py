@@ -29,6 +29,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from sidecar.data import to_wire
 from sidecar.delivery.destination import Details, Parcel
+from sidecar.kit.json import dumps
 
 TYPE = "sidecar.input"
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -41,7 +42,7 @@ class _Written(JSONFormat):
         data = event.get_data()
         if not isinstance(data, bytes):
             return super().write(event)
-        return orjson.dumps(event.get_attributes() | {"data": orjson.Fragment(data)}, option=orjson.OPT_UTC_Z)
+        return dumps(event.get_attributes() | {"data": orjson.Fragment(data)}, option=orjson.OPT_UTC_Z)
 
 
 _FORMAT = _Written()
@@ -88,7 +89,7 @@ def extensions_of(parcel: Parcel, details: Details) -> dict[str, Any]:
 
 
 def _data_of(parcel: Parcel, *, has_output: bool) -> bytes:
-    posted = parcel.wire or orjson.dumps(to_wire(parcel.data))
+    posted = parcel.wire or dumps(to_wire(parcel.data))
     if parcel.output_wire is None or not has_output:
         return b'{"input":' + posted + b"}"
     return b'{"input":' + posted + b',"output":' + parcel.output_wire + b"}"

@@ -12,7 +12,7 @@ import orjson
 
 from sidecar.data import Data, from_wire
 from sidecar.delivery.outcome import Outcome
-from sidecar.kit.ids import digest
+from sidecar.kit.ids import TIME_BYTES, digest
 
 
 class Details(NamedTuple):
@@ -111,6 +111,8 @@ class Resuming(Protocol):
 def input_id_of(exchange_id: str, input_index: int, collector: str) -> str:
     """The id under which an input is posted: the same at every try, so that a repeat is told from a new input.
 
-    32 hexadecimal digits, valid by the contract's pattern.
+    32 hexadecimal digits, valid by the contract's pattern. They begin as the exchange's do, so that a destination's
+    index grows at its end: see `kit.ids.OrderedIds`.
     """
-    return digest(exchange_id, input_index, collector).hex()
+    time = exchange_id[: 2 * TIME_BYTES]
+    return time + digest(exchange_id, input_index, collector).hex()[len(time) :]

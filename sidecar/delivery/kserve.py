@@ -21,6 +21,7 @@ from sidecar.data import Data, to_wire
 from sidecar.delivery.cloud_event import extensions_of, source_of
 from sidecar.delivery.destination import Details, Parcel
 from sidecar.errors import PermanentError
+from sidecar.kit.json import dumps
 from sidecar.protocol import openinference, tensorflow
 
 REQUEST = "org.kubeflow.serving.inference.request"
@@ -71,15 +72,15 @@ def _request(parcel: Parcel, given: Data) -> tuple[bytes, str]:
         return given.raw.content, given.raw.media_type or "application/octet-stream"
     tensors = _tensors(given)
     body = {"instances": [_instance(given)]} if tensors is None else {"id": parcel.input_id, "inputs": tensors}
-    return orjson.dumps(body), _JSON
+    return dumps(body), _JSON
 
 
 def _response(parcel: Parcel, output: Data) -> bytes:
     tensors = _tensors(output)
     if tensors is None:
-        return orjson.dumps({"predictions": [_instance(output)]})
+        return dumps({"predictions": [_instance(output)]})
     named = {"model_name": parcel.model, "model_version": parcel.version, "id": parcel.input_id}
-    return orjson.dumps({name: value for name, value in named.items() if value} | {"outputs": tensors})
+    return dumps({name: value for name, value in named.items() if value} | {"outputs": tensors})
 
 
 def _tensors(data: Data) -> list[Any] | None:

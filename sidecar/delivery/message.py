@@ -27,6 +27,7 @@ import orjson
 from sidecar.data import to_wire
 from sidecar.delivery.destination import Parcel
 from sidecar.delivery.outcome import Outcome, Rejected
+from sidecar.kit.json import dumps
 
 FORMAT = "input/1"
 CONTENT_TYPE = "application/json"
@@ -89,7 +90,7 @@ def body_of(parcel: Parcel) -> bytes:
         "data": orjson.Fragment(parcel.wire) if parcel.wire else to_wire(parcel.data),
         "output": None if parcel.output_wire is None else orjson.Fragment(parcel.output_wire),
     }
-    return orjson.dumps(record)
+    return dumps(record)
 
 
 def key_of(parcel: Parcel) -> str:

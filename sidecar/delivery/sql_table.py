@@ -19,13 +19,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 import sqlalchemy
 from sqlalchemy import JSON, Column, DateTime, Double, Executable, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from sidecar.data import to_wire
 from sidecar.delivery.destination import Parcel
+from sidecar.kit.json import dumps
 
 MYSQL = ("mysql", "mariadb")
 _ID_CHARACTERS = 64
@@ -66,7 +66,7 @@ def table_named(name: str) -> Table:
 def row_of(parcel: Parcel, *, has_output: bool = True) -> dict[str, Any]:
     """The row of a parcel. Raises TypeError for data that JSON cannot say."""
     details = parcel.details()
-    posted = parcel.wire or orjson.dumps(to_wire(parcel.data))
+    posted = parcel.wire or dumps(to_wire(parcel.data))
     output = parcel.output_wire if has_output else None
     return {
         "input_id": parcel.input_id,

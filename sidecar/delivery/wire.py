@@ -15,6 +15,7 @@ import orjson
 from sidecar.data import Data, Json, to_wire
 from sidecar.delivery.destination import Parcel
 from sidecar.delivery.outcome import Rejected
+from sidecar.kit.json import dumps
 
 MAX_INPUTS = 128
 MAX_REQUEST_BYTES = 128_000_000
@@ -57,7 +58,7 @@ def to_item(place: int, parcel: Parcel, dataset_ids: Sequence[str] = ()) -> Item
     datasets = list(dict.fromkeys((*parcel.dataset_ids, *dataset_ids)))
     try:
         wire = {"id": parcel.input_id, "data": data_to_post(parcel.data)}
-        body = orjson.dumps(wire | {"dataset_ids": datasets} if datasets else wire)
+        body = dumps(wire | {"dataset_ids": datasets} if datasets else wire)
     except orjson.JSONEncodeError as error:
         return Rejected("unencodable", f"the input cannot be written as JSON: {error}")
     if len(body) + _ENVELOPE_BYTES >= MAX_REQUEST_BYTES:

@@ -24,6 +24,7 @@ from sidecar.delivery.outcome import Outcome
 from sidecar.errors import ConfigurationError, PermanentError, TransientError
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
+from sidecar.kit.json import dumps
 from sidecar.memory import Change, give_back
 from sidecar.pipeline.models import finish, refusal_of
 from sidecar.pipeline.parcel import posted_data
@@ -211,7 +212,7 @@ class Batch:
             return Settlement(job, Dropped(verdict.reason, detail))
         result = verdict.output if policy.redaction is None else policy.redaction.result(verdict.output)
         data = posted_data(policy.collector, item.input, item.output, result)
-        return Ready(job, data, orjson.dumps(to_wire(result)), changes=item.changes)
+        return Ready(job, data, dumps(to_wire(result)), changes=item.changes)
 
     async def _deliver(self, policy: Policy, destination: Destination, ready: Sequence[Ready]) -> None:
         """Post and settle. Where a destination raises, which none may, each input is posted by itself."""

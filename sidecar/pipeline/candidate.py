@@ -12,6 +12,7 @@ from sidecar.capture.arrival import Arrival
 from sidecar.collector import Collector
 from sidecar.data import Data, to_wire
 from sidecar.kit.ids import fraction
+from sidecar.kit.json import dumps
 from sidecar.pipeline.plan import Policy
 from sidecar.protocol.call import Call
 from sidecar.queue.values import NewJob
@@ -149,8 +150,8 @@ def new_job(arrival: Arrival, policy: Policy, item: Item) -> NewJob:
         caller=arrival.asked.caller if policy.redaction is None else str(given.metadata.get("caller", "")),
         model=arrival.asked.route.model,
         version=str(given.metadata.get("version", "")),
-        input=orjson.dumps(to_wire(given)),
-        output=None if output is None else orjson.dumps(to_wire(output)),
+        input=dumps(to_wire(given)),
+        output=None if output is None else dumps(to_wire(output)),
         details=_details(arrival, policy.collector),
         destinations=policy.destinations,
         has_workflow=policy.post_queue is not None,

@@ -12,12 +12,11 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from sidecar.capture.arrival import Arrival
 from sidecar.data import Data, Json
 from sidecar.errors import CapacityError, TransientError
 from sidecar.kit.clock import rfc3339
+from sidecar.kit.json import dumps
 from sidecar.pipeline.candidate import reason_of
 from sidecar.pipeline.plan import Plan
 from sidecar.redaction.detectors import UnredactableError
@@ -127,7 +126,7 @@ class Tail:
         content = b""
         for listener in self._listeners:
             if listener.wanted.takes(event):
-                content = content or orjson.dumps(event)
+                content = content or dumps(event)
                 listener.put(content)
 
     def _redactions_of(self, plan: Plan, model: str) -> Sequence[Redaction]:

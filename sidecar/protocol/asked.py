@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sidecar.data import Data
 from sidecar.errors import PermanentError, TransientError
+from sidecar.kit.json import dumps
 
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
@@ -81,6 +82,6 @@ def whole(answer: object, question: Question) -> object:
 def to_json(request: object) -> bytes:
     """The body of a call. Raises PermanentError for what JSON cannot say."""
     try:
-        return orjson.dumps(request)
+        return dumps(request)
     except orjson.JSONEncodeError as error:
         raise PermanentError(f"the input cannot be written as JSON: {error}") from error

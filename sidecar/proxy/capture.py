@@ -11,7 +11,7 @@ from typing import Protocol
 from sidecar import frame
 from sidecar.frame import Index, Record
 from sidecar.kit.clock import Clock
-from sidecar.kit.ids import RandomIds
+from sidecar.kit.ids import OrderedIds
 from sidecar.proxy.admit import Admission
 from sidecar.proxy.counts import Counts
 from sidecar.proxy.known import KnownHeads
@@ -73,7 +73,7 @@ class Capture:
         self.outlet = outlet
         self.counts = counts
         self.monotonic = clock.monotonic
-        self.new_id: Callable[[], bytes] = RandomIds().draw
+        self.new_id: Callable[[], bytes] = OrderedIds().draw
         self.limit_bytes = limit_bytes
         self.max_body_bytes = min(max_body_bytes, _LARGEST_BODY_BYTES)
         self.known = KnownHeads(admission, self.max_body_bytes)

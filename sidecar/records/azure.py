@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-import orjson
-
 from sidecar.data import Json
 from sidecar.kit.ids import digest
+from sidecar.kit.json import dumps
 from sidecar.records.bodies import Body, call_of
 from sidecar.records.recorded import Recorded, RecordError
 from sidecar.records.sagemaker import seconds_of
@@ -77,8 +76,8 @@ def _joined(given: Json, answered: Json | None, name: str) -> Recorded:
     metadata = {
         "headers": headers, "origin": "azure", "correlation_id": name, "status": 0 if answered is None else 200,
     }  # fmt: skip
-    answer = None if answered is None else Body(orjson.dumps(answered["data"]))
-    call = call_of(Body(orjson.dumps(given["data"])), answer, metadata)
+    answer = None if answered is None else Body(dumps(answered["data"]))
+    call = call_of(Body(dumps(given["data"])), answer, metadata)
     started_at = seconds_of(given.get("time"))
     ended_at = started_at if answered is None else seconds_of(answered.get("time"))
     return Recorded(digest("azure", name), started_at, max(0.0, ended_at - started_at), "", call)

@@ -16,6 +16,7 @@ import orjson
 
 from sidecar.data import Json
 from sidecar.kit.clock import rfc3339
+from sidecar.kit.json import dumps
 from sidecar.records.cells import binary_of, row_of
 from sidecar.records.entries import Entry
 from sidecar.records.record_file import RecordFile, hour, join
@@ -54,14 +55,14 @@ def _apart(wire: Json) -> bytes | None:
     binary = binary_of(wire)
     if binary is not None:
         return binary.content
-    rows = orjson.dumps([row_of(wire)])
+    rows = dumps([row_of(wire)])
     return rows if len(rows) > IN_LINE_BYTES else None
 
 
 def _line(entry: Entry, collection: str, wire: Json, reference: str) -> bytes:
     known, binary = entry.known, binary_of(wire)
     rows = None if reference else [row_of(wire)]
-    length = len(orjson.dumps(rows)) if rows else len(_apart(wire) or b"")
+    length = len(dumps(rows)) if rows else len(_apart(wire) or b"")
     is_output = collection == "model_outputs"
     event = {
         "specversion": "1.0",
@@ -88,4 +89,4 @@ def _line(entry: Entry, collection: str, wire: Json, reference: str) -> bytes:
     }
     if reference:
         event |= {"dataref": reference, "datainblob": "false" if binary is None else "true"}
-    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(event, option=orjson.OPT_APPEND_NEWLINE)

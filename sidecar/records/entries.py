@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from sidecar.data import Json
+from sidecar.kit.json import dumps
 from sidecar.records.exchanges import FORMAT
 
 
@@ -88,7 +89,7 @@ def write_entry(known: Known, given: bytes, output: bytes | None, posted: bytes 
     }
     if posted is not None:
         line["posted"] = orjson.Fragment(posted)
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def read_entries(content: bytes) -> list[Entry]:

@@ -27,6 +27,7 @@ from typing import Any
 import orjson
 
 from sidecar.data import Data, Json, from_wire, to_wire
+from sidecar.kit.json import dumps
 from sidecar.protocol.call import Call, Items
 from sidecar.records.recorded import Recorded, RecordError
 
@@ -66,7 +67,7 @@ def write_exchange(recorded: Recorded) -> bytes:
     }
     if recorded.input_id:
         line["input_id"] = recorded.input_id
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def read_exchange(document: Json) -> Recorded:

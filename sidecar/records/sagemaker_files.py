@@ -17,6 +17,7 @@ import orjson
 
 from sidecar.data import Json
 from sidecar.kit.clock import rfc3339
+from sidecar.kit.json import dumps
 from sidecar.records.cells import binary_of, row_of
 from sidecar.records.entries import Entry
 from sidecar.records.record_file import RecordFile, hour, join
@@ -55,7 +56,7 @@ def _line(entry: Entry) -> bytes:
         "inputIndex": known.input_index,
     }
     line = {"captureData": captured, "eventMetadata": event, "eventVersion": "0"}
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _side(wire: Json, mode: str, is_row: bool) -> Json:

@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import Connection, RowMapping, delete, func, select
 
 from sidecar.data import Data, Media, from_wire, media_type_of, to_wire
+from sidecar.kit.json import dumps
 from sidecar.store import input_search
 from sidecar.store.input_search import ANY, Indexed, Place, Wanted
 from sidecar.store.insert import insert_new
@@ -152,7 +153,7 @@ def _to_row(stored: StoredInput) -> dict[str, Any]:
     field = _field_with_content(stored.data)
     if field:
         return row | _apart(stored.data, field)
-    return row | {"data": stored.wire or orjson.dumps(to_wire(stored.data)), "content": None, "media_type": ""}
+    return row | {"data": stored.wire or dumps(to_wire(stored.data)), "content": None, "media_type": ""}
 
 
 def _apart(data: Data, field: str) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def _apart(data: Data, field: str) -> dict[str, Any]:
     wire = to_wire(_with_media(data, field, replace(media, content=b"")))
     wire[field]["base64"] = ""
     media_type = media.media_type or media_type_of(media.content)
-    return {"data": orjson.dumps(wire), "content": media.content, "media_type": media_type}
+    return {"data": dumps(wire), "content": media.content, "media_type": media_type}
 
 
 def _addressed(data: Data) -> Media | None:

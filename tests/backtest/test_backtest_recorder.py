@@ -16,9 +16,9 @@ from sidecar.collector import Collector, RedactRule
 from sidecar.data import Text
 from sidecar.errors import ConflictError
 from sidecar.frame import Want
-from sidecar.kit.ids import RandomIds, fraction_of_id
+from sidecar.kit.ids import OrderedIds, fraction_of_id
 
-IDS = RandomIds()
+IDS = OrderedIds()
 
 
 def arrival(caller: str = "alice", model: str = "digits", version: str = "1", body: object = None) -> Arrival:

@@ -23,7 +23,7 @@ from sidecar.capture.arrival import ArrivalReader
 from sidecar.capture.caller import Callers
 from sidecar.collector import Workflow
 from sidecar.exchange import Exchange
-from sidecar.kit.ids import RandomIds
+from sidecar.kit.ids import OrderedIds
 from sidecar.records.exchanges import write_exchange
 from sidecar.records.files import read_records
 from sidecar.records.recorded import Recorded
@@ -47,7 +47,7 @@ def draft(share: float) -> Draft:
 
 def write_record(path: Path) -> int:
     """Write the record; gives the bytes of the bodies of one exchange."""
-    ids, arrivals = RandomIds(), ArrivalReader(Callers("x-caller-id", {}), ("user-agent", "content-type"))
+    ids, arrivals = OrderedIds(), ArrivalReader(Callers("x-caller-id", {}), ("user-agent", "content-type"))
     values = [0.55, *[0.05] * 9]
     given = {"name": "pixels", "datatype": "FP32", "shape": [1, 190], "data": [0.0625 * (n % 16) for n in range(190)]}
     said = {"name": "probabilities", "datatype": "FP32", "shape": [1, 10], "data": values}

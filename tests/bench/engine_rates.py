@@ -28,7 +28,7 @@ from sidecar.data import Data
 from sidecar.events import Events
 from sidecar.kit import logs
 from sidecar.kit.clock import SystemClock
-from sidecar.kit.ids import RandomIds
+from sidecar.kit.ids import OrderedIds
 from sidecar.pipeline.candidate import judge
 from sidecar.pipeline.intake import Intake
 from sidecar.pipeline.plan import Plan, make_plan
@@ -40,7 +40,7 @@ ITEMS = 2000
 ROUNDS = 15
 PROBABILITIES = [0.05, 0.31, 0.02, 0.42, 0.03, 0.04, 0.05, 0.03, 0.02, 0.03]
 _READER = ArrivalReader(Callers("x-caller-id", {}), ("content-type",))
-_IDS = RandomIds()
+_IDS = OrderedIds()
 
 
 class Rate(NamedTuple):

@@ -81,7 +81,7 @@ def test_groups_keep_the_limits_and_the_order(listed: list[wire.Item], limit: in
         assert len(group) == 1 or not any(item.has_video for item in group)
 
 
-@given(st.text(max_size=60), st.integers(0, 10**9), st.text(max_size=60))
+@given(st.binary(min_size=16, max_size=16).map(bytes.hex), st.integers(0, 10**9), st.text(max_size=60))
 def test_an_input_id_is_valid_and_repeatable(exchange_id: str, index: int, collector: str) -> None:
     input_id = input_id_of(exchange_id, index, collector)
     assert ID.fullmatch(input_id)
@@ -89,6 +89,7 @@ def test_an_input_id_is_valid_and_repeatable(exchange_id: str, index: int, colle
     assert input_id == input_id_of(exchange_id, index, collector)
     assert input_id != input_id_of(exchange_id, index + 1, collector)
     assert input_id != input_id_of(exchange_id, index, collector + "x")
+    assert input_id[:12] == exchange_id[:12], "it sorts by time as the exchange does"
 
 
 @given(st.integers(0, 10**6), st.text(max_size=20))

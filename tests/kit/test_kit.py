@@ -7,6 +7,8 @@ import io
 import json
 import multiprocessing
 import stat
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,27 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         sizes.parse_seconds(text)
 
 
-def test_random_ids_do_not_repeat_across_pools() -> None:
-    draw = ids.RandomIds()
+def test_ids_do_not_repeat_across_pools() -> None:
+    draw = ids.OrderedIds()
     drawn = [draw() for _ in range(1000)]
     assert len(set(drawn)) == 1000
     assert {len(value) for value in drawn} == {16}
+
+
+def test_ids_sort_by_the_time_of_their_pool() -> None:
+    before = time.time_ns() // 1_000_000
+    draw = ids.OrderedIds()
+    drawn = [draw() for _ in range(1000)]
+    times = [int.from_bytes(each[: ids.TIME_BYTES], "big") for each in drawn]
+    assert times == sorted(times)
+    assert before <= times[0] <= times[-1] <= time.time_ns() // 1_000_000
+
+
+def test_what_is_drawn_from_an_id_is_even_whatever_its_time() -> None:
+    draw = ids.OrderedIds()
+    tenths = Counter(int(ids.fraction_of_id(draw()) * 10) for _ in range(10_000))
+    assert set(tenths) == set(range(10))
+    assert min(tenths.values()) > 800
 
 
 @given(st.binary(max_size=20), st.binary(max_size=20))
@@ -55,7 +73,7 @@ def test_a_hash_keeps_its_parts_apart(first: bytes, second: bytes) -> None:
 
 def test_a_hashed_fraction_is_the_same_in_every_process() -> None:
     assert ids.fraction(b"\x01" * 16, 3, "collector", "node") == pytest.approx(0.4973313470356727)
-    assert ids.fraction_of_id(b"\x80" + b"\0" * 15) == 0.5
+    assert ids.fraction_of_id(b"\x01" * 8 + b"\x80" + b"\0" * 7) == 0.5
 
 
 def test_a_time_is_written_as_the_contract_writes_it() -> None:

@@ -23,7 +23,7 @@ from sidecar.data import Concept, Data
 from sidecar.errors import TransientError
 from sidecar.events import Events
 from sidecar.exchange import Exchange, Message
-from sidecar.kit.ids import RandomIds, fraction_of_id
+from sidecar.kit.ids import OrderedIds, fraction_of_id
 from sidecar.pipeline.intake import Intake
 from sidecar.pipeline.plan import Plan
 from sidecar.pipeline.tail import Tail
@@ -35,7 +35,7 @@ from sidecar.store.database import Database
 from sidecar.workflow.run import ModelRequest
 
 READER = ArrivalReader(Callers("x-caller-id", {}), ())
-IDS = RandomIds()
+IDS = OrderedIds()
 SURE = [0.9, 0.1]
 UNSURE = [0.5, 0.5]
 

@@ -24,7 +24,7 @@ from sidecar.data import Concept, Data
 from sidecar.errors import TransientError
 from sidecar.events import Events
 from sidecar.exchange import Exchange, Message
-from sidecar.kit.ids import RandomIds, fraction
+from sidecar.kit.ids import OrderedIds, fraction
 from sidecar.memory import Memories
 from sidecar.pipeline.intake import Intake
 from sidecar.pipeline.plan import Plan
@@ -34,7 +34,7 @@ from sidecar.store.database import Database
 from sidecar.workflow.run import ModelRequest
 
 READER = ArrivalReader(Callers("x-caller-id", {}), ())
-IDS = RandomIds()
+IDS = OrderedIds()
 FIRST = node("first", type_id="first-n", params={"n": 1})
 FIRST_ONLY = Workflow("first-only", (FIRST,))
 THEN_ASKS = Workflow("then-asks", (FIRST, node("judge", "first")))

@@ -143,12 +143,12 @@ def test_what_the_link_refuses_is_lost_under_its_reason() -> None:
 def test_whole_exchanges_are_sampled_by_their_id() -> None:
     bench = Bench(limit_bytes=1 << 20)
     bench.outlet.index = build_index([frame.Want("digits", sample=0.25)])
-    ids = iter([bytes([64]) + bytes(15), bytes([63]) + bytes([255]) * 15])
+    ids = iter([bytes(8) + bytes([64]) + bytes(7), bytes(8) + bytes([63]) + bytes([255]) * 7])
     bench.capture.new_id = ids.__next__
     bench.exchange(predict(), answer())
     bench.exchange(predict(), answer())
     assert (bench.counts.unwanted, len(bench.outlet.exchanges)) == (1, 1)
-    assert bench.outlet.exchanges[0].id[0] == 63
+    assert bench.outlet.exchanges[0].id[8] == 63
 
 
 def test_an_admission_that_fails_is_counted_as_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from sidecar.delivery.record_files.parts import OpenSet, Parts
 from sidecar.delivery.record_files.retention import outdated
 from sidecar.delivery.record_files.stores import Store, StoreError
 from sidecar.kit.clock import Clock
+from sidecar.kit.json import dumps
 from sidecar.records.entries import Known, write_entry
 
 MOST_BYTES = 64 * 2**20
@@ -184,7 +185,7 @@ class RecordFiles:
 def line_of(parcel: Parcel) -> bytes:
     """The parcel as a line. Raises orjson's JSONEncodeError for data that JSON cannot say."""
     details = parcel.details()
-    posted = parcel.wire or orjson.dumps(to_wire(parcel.data))
+    posted = parcel.wire or dumps(to_wire(parcel.data))
     known = Known(
         input_id=parcel.input_id,
         exchange_id=parcel.exchange_id,
