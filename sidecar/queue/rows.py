@@ -77,10 +77,9 @@ def end_jobs(connection: Connection, ids: Sequence[int]) -> None:
 
 def count(connection: Connection, counts: Counts) -> None:
     """Add to the tally."""
-    # Sorted, so that two writers of PostgreSQL never wait for each other's rows.
     rows = [
         {"collector": collector, "verdict": verdict, "reason": reason, "count": number}
-        for (collector, verdict, reason), number in sorted(counts.items())
+        for (collector, verdict, reason), number in counts.items()
         if number
     ]
     add_counts(connection, TALLY, rows)

@@ -1,4 +1,4 @@
-"""Sessions on the database, off the event loop.
+"""Sessions on the database, SQLite in the data folder, off the event loop.
 
 Owns the engine and two threads: one writes, one reads, so that a reader never waits for a commit and SQLite never sees
 two writers. Promises that what `write` returns from is on the disk (WAL, `synchronous=FULL`), and that no error tells
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection, event
@@ -45,11 +45,11 @@ _FULL = ("disk is full", "disk I/O error")
 
 
 DATABASE = "sidecar.db"
-"""The default database, in the data folder."""
+"""Its file's name in the data folder."""
 
 
 def sqlite_url(data: Path) -> str:
-    """The default database in the data folder."""
+    """The database in the data folder, as `Database` takes it."""
     return f"sqlite:///{data / DATABASE}"
 
 
@@ -59,14 +59,13 @@ class Database:
     def __init__(
         self, url: str, limit_bytes: int | None = None, between_steps: Callable[[], None] | None = None
     ) -> None:
-        """`limit_bytes` bounds SQLite's file: beyond it the disk counts as full. `between_steps` is called, from either
+        """`limit_bytes` bounds the file: beyond it the disk counts as full. `between_steps` is called, from either
         thread, while SQLite is in the middle of long work."""
         self._engine = sqlalchemy.create_engine(url, pool_size=2, max_overflow=0, hide_parameters=True)
-        if self._engine.dialect.name == "sqlite":
-            _keep_from_others(self._engine.url.database)
-            prepare = functools.partial(_prepare_sqlite, limit_bytes=limit_bytes, between_steps=between_steps)
-            event.listen(self._engine, "connect", prepare)
-            event.listen(self._engine, "begin", _begin)
+        _keep_from_others(self._engine.url.database)
+        prepare = functools.partial(_prepare, limit_bytes=limit_bytes, between_steps=between_steps)
+        event.listen(self._engine, "connect", prepare)
+        event.listen(self._engine, "begin", _begin)
         self.name = self._engine.url.render_as_string(hide_password=True)
         """What tells it from other databases."""
         self._writer = ThreadPoolExecutor(1, "store-write")
@@ -147,15 +146,14 @@ def _keep_from_others(file: str | None) -> None:
             Path(file).touch(mode=0o600)
 
 
-def _prepare_sqlite(
-    connection: Any,  # noqa: ANN401 - the driver's
+def _prepare(
+    connection: sqlite3.Connection,
     _record: object,
     *,
     limit_bytes: int | None,
     between_steps: Callable[[], None] | None,
 ) -> None:
-    if isinstance(connection, sqlite3.Connection) or hasattr(connection, "isolation_level"):
-        connection.isolation_level = None
+    connection.isolation_level = None
     if between_steps is not None:
         connection.set_progress_handler(between_steps, STEP_INSTRUCTIONS)
     cursor = connection.cursor()

@@ -87,9 +87,8 @@ def prepare(connection: Connection) -> None:
     """Make what `create_all` does not: the table of words, and indexes that an older database lacks."""
     for index in INPUT.indexes:
         index.create(connection, checkfirst=True)
-    if connection.dialect.name == "sqlite":
-        with contextlib.suppress(sqlalchemy.exc.OperationalError):  # a SQLite without FTS5: texts are looked through
-            connection.exec_driver_sql("CREATE VIRTUAL TABLE IF NOT EXISTS input_text USING fts5(body)")
+    with contextlib.suppress(sqlalchemy.exc.OperationalError):  # a SQLite without FTS5: texts are looked through
+        connection.exec_driver_sql("CREATE VIRTUAL TABLE IF NOT EXISTS input_text USING fts5(body)")
 
 
 def index(connection: Connection, inputs: Sequence[Indexed]) -> None:
@@ -221,8 +220,6 @@ def _named(found: Indexed) -> dict[str, str]:
 
 
 def _has_words(connection: Connection) -> bool:
-    if connection.dialect.name != "sqlite":
-        return False
     named = "SELECT 1 FROM sqlite_master WHERE name = 'input_text'"
     return connection.exec_driver_sql(named).first() is not None
 

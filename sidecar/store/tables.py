@@ -16,7 +16,7 @@ SCHEMA = 2
 
 def _index(name: str, *columns: str, where: str) -> Index:
     """An index of the rows that meet `where`: a statement finds it that says the same, in the same literals."""
-    return Index(name, *columns, sqlite_where=text(where))  # another dialect's word would import that dialect
+    return Index(name, *columns, sqlite_where=text(where))
 
 
 class PolicyRow(SQLModel):

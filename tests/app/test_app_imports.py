@@ -10,7 +10,7 @@ LATER = {
     "prometheus_client": "for the first page of metrics",
     "re2": "for an expression that somebody wrote",
     "rich": "by commands that draw tables",
-    "sqlalchemy.dialects.postgresql": "where that is the database",
+    "sqlalchemy.dialects.postgresql": "for a destination that is one",
     "pydantic.v1": "never",
     "numpy": "for what computes with arrays",
     "phonenumbers": "for a rule that looks for them",
