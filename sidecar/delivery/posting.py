@@ -17,6 +17,7 @@ import tenacity
 from sidecar.delivery.judge import Answer
 from sidecar.delivery.outcome import Retry
 from sidecar.delivery.secret import without
+from sidecar.kit import frames
 
 Sleep = Callable[[float], Awaitable[None]]
 _QUICK_STOP = tenacity.stop_after_attempt(3) | tenacity.stop_after_delay(2.0)
@@ -66,9 +67,11 @@ class Poster:
             ) as response:
                 content = without(secret, await _read(response))
                 return Answer(response.status, content, response.headers.get("Retry-After", ""))
-        except TimeoutError:
+        except TimeoutError as error:
+            frames.clear(error)
             return Retry("timeout", f"no whole answer within {self._timeout_seconds:g} s")
         except (aiohttp.ClientError, OSError) as error:
+            frames.clear(error)
             return Retry(_reason_of(error), f"{type(error).__name__}: {error}")
 
 

@@ -18,6 +18,7 @@ import tenacity
 from sidecar.data import Data
 from sidecar.delivery.judge import read_retry_after
 from sidecar.events import Events
+from sidecar.kit import frames
 from sidecar.kit.clock import Clock
 from sidecar.model_server import ModelServer
 from sidecar.pipeline.answers import Learned
@@ -149,14 +150,19 @@ class ModelClient:
                 content = credentials.blanked(await _read(response))
                 after = read_retry_after(response.headers.get("Retry-After", ""), self._clock.now())
                 return Answer(response.status, content, after)
-        except aiohttp.ConnectionTimeoutError as error:
-            raise self._away("unreachable", f"no connection within {self.server.connect_seconds:g} s") from error
-        except TimeoutError as error:
-            raise self._away("timeout", f"no whole answer within {self.server.timeout_seconds:g} s") from error
-        except aiohttp.ClientConnectorError as error:
-            raise self._away("unreachable", str(error)) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._away("connection_lost", type(error).__name__) from error
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is one of the latter
+            frames.clear(error)
+            raise self._away(*self._told(error)) from error
+
+    def _told(self, error: aiohttp.ClientError | OSError) -> tuple[str, str]:
+        """The reason, and the same in words."""
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return "unreachable", f"no connection within {self.server.connect_seconds:g} s"
+        if isinstance(error, TimeoutError):
+            return "timeout", f"no whole answer within {self.server.timeout_seconds:g} s"
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return "unreachable", str(error)
+        return "connection_lost", type(error).__name__
 
     def _away(self, reason: str, message: str) -> AwayError:
         return AwayError(reason, f"at {self.server.address}: {message}")

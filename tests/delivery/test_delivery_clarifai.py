@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import gc
+import io
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -172,6 +174,21 @@ async def test_nobody_listens(bench: Bench) -> None:
     assert isinstance(outcome, Retry)
     assert outcome.reason == "unreachable"
     assert len(bench.slept) == 2
+
+
+async def test_what_nobody_took_is_not_held_until_the_collector_comes(bench: Bench) -> None:
+    async with new_session() as session:
+        options = ClarifaiOptions(base_url=f"http://127.0.0.1:{unused_port()}", user_id="me", app_id="kept")
+        app = ClarifaiApp(options, session, secret_of, FakeClock(), bench.sleep)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await app.deliver([parcel("kept-in-a-circle")])
+            held = [each for each in gc.get_objects() if type(each) is io.BytesIO and not each.closed]
+            assert not any(b"kept-in-a-circle" in each.getvalue() for each in held)
+        finally:
+            gc.enable()
 
 
 async def test_one_bad_input_does_not_take_its_batch_along(bench: Bench) -> None:
