@@ -4,7 +4,7 @@ Owns the format of the Unix socket between the two: a kind, a length, a payload.
 the same way however it is split. Knows no JSON: the relay must not. A frame is written as a list of buffers so that
 bodies are never copied to be framed.
 
-    relay → engine   EXCHANGE (head, then the bytes of both messages) · COUNTS · ASK_METRICS
+    relay → engine   EXCHANGE (head, then the bytes of both messages) · COUNTS · ASK_METRICS · PASSING
     engine → relay   INDEX · ACK · ASK_COUNTS · METRICS
 """
 
@@ -24,6 +24,7 @@ class Kind(enum.IntEnum):
     EXCHANGE = 1
     COUNTS = 2
     ASK_METRICS = 3
+    PASSING = 4
     INDEX = 16
     ACK = 17
     ASK_COUNTS = 18

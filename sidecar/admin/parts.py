@@ -42,6 +42,7 @@ class Parts:
     traffic: Callable[[Sequence[str], Callable[[Calls], Calls]], Mapping[str, Any]] = lambda _known, _shown: {
         "sources": [],
         "collectors": {},
+        "passing": [],
     }
     """The whole of `/v1/traffic`, with these collectors; what its sources are shown as is handed in."""
     tail: Tail = field(default_factory=Tail)

@@ -31,7 +31,8 @@ async def ledger(request: web.Request) -> web.Response:
 
 
 async def traffic(request: web.Request) -> web.Response:
-    """Calls and what was kept of them, by source and by collector; the last hour by the minute.
+    """Calls and what was kept of them, by source and by collector, by the minute for an hour; and which models' calls
+    pass, collected or not.
 
     A caller is named as the collectors of its model redact it.
     """

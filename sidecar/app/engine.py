@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -36,7 +36,7 @@ from sidecar.capture.ingest_counts import open_counts, this_relay
 from sidecar.capture.ingest_site import IngestSite
 from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.capture.receiver import Captured, Receiver
-from sidecar.capture.traffic import Traffic
+from sidecar.capture.traffic import Source, Traffic, passing_to_json
 from sidecar.collector import Workflow
 from sidecar.delivery import registry
 from sidecar.errors import ConfigurationError, TransientError
@@ -118,6 +118,7 @@ class Engine:
         self._clock = SystemClock()
         self._turns = Turns()
         self._plan = Plan()
+        self._collected = self._plan.index
         key = load_key(settings.data)
         self._memories = Memories(key)
         self._database = Database(sqlite_url(settings.data), settings.data_limit, self._turns.offer)
@@ -229,6 +230,7 @@ class Engine:
         self._models.replace(servers)
         models = {server.id for server in servers}
         plan = make_plan(snapshot.collectors, snapshot.workflows, models, self._operators)
+        self._collected = plan.index
         said, self._plan = self._plan.problems, with_want(plan, self._recorder.want)
         self._memories.keep_only(self._plan.known)
         if self._plan.problems and self._plan.problems != said:
@@ -276,7 +278,7 @@ class Engine:
             readiness=self.readiness,
             metrics=self.metrics,
             jobs=self._jobs,
-            traffic=self._traffic.to_json,
+            traffic=self._shown_traffic,
             tail=self._tail,
             recorder=self._recorder,
             operators=self._operators,
@@ -313,6 +315,13 @@ class Engine:
         """Both sums, in the shape of `/v1/ledger`. The relays are asked first: what they have seen is never behind."""
         exchanges = exchange_sums(with_rows(await self._receiver.counts(), self._ingest.counts))
         return {"exchanges": exchanges, **(await read_ledger(self._database)).to_json()}
+
+    def _shown_traffic(self, known: Sequence[str], shown: Callable[[Source], Source]) -> dict[str, Any]:
+        """The whole of `/v1/traffic`; see `admin.parts`."""
+        return {
+            **self._traffic.to_json(known, shown),
+            "passing": passing_to_json(self._receiver.passing, self._collected),
+        }
 
     async def readiness(self) -> Mapping[str, str]:
         """What is wrong with each part; blank where nothing is."""

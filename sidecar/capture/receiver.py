@@ -19,6 +19,7 @@ from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.events import Events
 from sidecar.frame import Index, Kind
 from sidecar.kit.tasks import Tasks
+from sidecar.passing import ModelName, PassingModels, decode_models
 
 COUNTS_SECONDS = 5.0
 """How long a relay may take to say its counts before its last ones are shown: its answer stands behind the frames that
@@ -72,6 +73,11 @@ class Receiver:
     def relays(self) -> int:
         """How many relays are connected."""
         return len(self._connections)
+
+    @property
+    def passing(self) -> list[ModelName]:
+        """The models whose calls pass the relays that are connected, in order; those whose calls are copied too."""
+        return sorted({name for connection in self._connections for name in connection.passing})
 
     async def start(self, listening: socket.socket, index: Index) -> None:
         """Serve on `listening`; every relay is first told `index`, what any active collector could want."""
@@ -160,6 +166,7 @@ class Connection(asyncio.Protocol):
         self._asked: dict[str, asyncio.Future[dict[str, int]]] = {}
         self._sequence = 0
         self._last_counts: dict[str, int] = {}
+        self.passing = PassingModels()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
@@ -189,6 +196,9 @@ class Connection(asyncio.Protocol):
                 waiting.set_result(counts)
         elif kind == Kind.ASK_METRICS:
             self._receiver.asked_for_metrics(self, payload.decode())
+        elif kind == Kind.PASSING:
+            for name in decode_models(payload.decode()):
+                self.passing.add(name)
 
     def send_text(self, kind: Kind, text: str) -> None:
         if self._transport is not None:

@@ -1,8 +1,9 @@
 """What passes, by caller, model and version: how many calls, how long they took, what was kept of them; the last hour.
 
 Owns counts in memory since the engine's start, for people to look at; the ledger is elsewhere and does not need them.
-Knows the exchanges that relays copy: those of models that a collector watches or a recording wants. Bounded in
-sources, collectors and time; what is beyond is counted together. On the engine's loop, and cheap: it sees every one.
+Counts the exchanges that relays copy: those of models that a collector watches or a recording wants. Of all others the
+relays tell no more than the names of their models. Bounded in sources, collectors and time; what is beyond is counted
+together. On the engine's loop, and cheap: it sees every one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Protocol
 
 from sidecar.capture.arrival import Arrival
 from sidecar.data import Json
+from sidecar.frame import Index
 from sidecar.kit.clock import Clock, rfc3339
+from sidecar.passing import ModelName
 
 MINUTES = 60
 MOST_SOURCES = 1000
@@ -179,3 +182,11 @@ class Traffic:
                 self._collectors.clear()  # an hour's lines begin anew; nothing else hangs on them
             found = self._collectors[key] = (Minutes(), Minutes())
         return found
+
+
+def passing_to_json(names: Iterable[ModelName], collected: Index) -> list[Json]:
+    """The models whose calls pass, each with whether `collected`, what the collectors want, has calls of it."""
+    return [
+        {**name._asdict(), "collected": collected.fraction(name.model, name.version or None, None) > 0}
+        for name in names
+    ]

@@ -3,7 +3,8 @@
 Promises never to wait and never to raise into the relay. What is sent while no engine listens waits in the kernel and
 in the transport's buffer, whose size the taps count against their budget. An exchange is *outstanding* until its
 receipt; when the connection is lost, the outstanding ones are lost with it. The last index is kept, so that what nobody
-wants is still not copied while an engine starts again.
+wants is still not copied while an engine starts again; so are the names of the models that pass, which each engine is
+told.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sidecar.kit.clock import Clock, SystemClock
 from sidecar.kit.tasks import Tasks
 from sidecar.proxy.counts import Counts
 from sidecar.proxy.index_reading import IndexReading
+from sidecar.proxy.telling import Telling
 
 FIRST_BACK_OFF_SECONDS = 0.05
 LONGEST_BACK_OFF_SECONDS = 5.0
@@ -64,6 +66,9 @@ class Link(asyncio.Protocol):
         self._gathered: list[Record] = []
         self._gathered_bytes = 0
         self._gathering: asyncio.TimerHandle | None = None
+        self._telling = Telling(self._tell_passing)
+        self.passes = self._telling.passes
+        """Told of each model whose calls pass."""
         self._index_reading = IndexReading(self._tasks, self._index_read, self._unreadable)
         self.index: Index | None = None
         """What any active collector could want, as last said; None until an engine has said so."""
@@ -95,6 +100,10 @@ class Link(asyncio.Protocol):
         if self._gathered_bytes > GATHER_BYTES:
             self._write_gathered()
         return None
+
+    def _tell_passing(self, text: str) -> None:
+        if self._transport is not None:
+            self._transport.write(frame.encode_text(Kind.PASSING, text))
 
     def _end_gathering(self) -> None:
         self._gathering = None
@@ -181,6 +190,7 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._reader = frame.FrameReader()
         self._lost.clear()
+        self._telling.tell_all()
         self._events.link_opened()
 
     def connection_lost(self, exc: Exception | None) -> None:

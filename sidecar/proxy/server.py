@@ -75,7 +75,7 @@ class RelayServer:
         self._link = link
         self._events = events
         capture = Capture(
-            Admission(settings.caller_header),
+            Admission(settings.caller_header, link.passes),
             link,
             counts,
             clock,

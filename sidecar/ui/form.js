@@ -33,8 +33,10 @@ function newFields() {
 }
 
 class Form {
-  constructor(key) {
+  /** `wished`: what a new collector's source is filled in with. */
+  constructor(key, wished) {
     this.key = key;
+    this.wished = wished;
     this.fields = newFields();
     this.before = new WorkflowField("Workflow before the queue", "Reads the model's output, after the answer has left: what it passes is kept.", "");
     this.after = new WorkflowField("Workflow after the queue", "Reads the kept input: what it gives is posted instead.", "-after");
@@ -73,21 +75,23 @@ class Form {
       return;
     }
     const place = placeOf(this.key, "workflows");
-    const [{ workflows }, { sources }, found] = await Promise.all([
+    const [{ workflows }, { sources, passing }, found] = await Promise.all([
       askJson(`${place}?per_page=1000`), askJson("/v1/traffic"),
       this.key ? askTagged(`${placeOf(this.key, "collectors")}/${encodeURIComponent(idOf(this.key))}`) : null,
     ]);
     this.isLoaded = true;
-    this.offer(sources);
+    this.offer(sources, passing);
     this.tag = found?.[1];
-    this.fill(found?.[0].collector || {}, workflows);
+    this.fill(found?.[0].collector || { collector_source: { [SOURCE]: this.wished } }, workflows);
     await this.preview.refresh();
     await this.check();
   }
 
-  offer(sources) {
-    this.fields.model_id.offer(sources.map((source) => source.model));
-    this.fields.model_version_id.offer(sources.map((source) => source.version));
+  /** Callers are known of calls that are copied alone; models and versions of all that pass. */
+  offer(sources, passing) {
+    const named = [...sources, ...passing];
+    this.fields.model_id.offer(named.map(({ model }) => model));
+    this.fields.model_version_id.offer(named.map(({ version }) => version));
     this.fields.caller_user_id.offer(sources.map((source) => source.caller));
   }
 
@@ -199,4 +203,4 @@ class Form {
   }
 }
 
-export const open = (rest) => new Form(rest);
+export const open = (rest, query) => new Form(rest, { model_id: query.get("model"), model_version_id: query.get("version") });

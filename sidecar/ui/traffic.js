@@ -2,12 +2,19 @@
 
 import { askJson } from "./api.js";
 import { bars, showBars } from "./draw.js";
-import { cell, element, empty, keep, say, table, title } from "./dom.js";
+import { cell, element, empty, having, keep, link, say, table, title } from "./dom.js";
 import { latency, share, short, sum, whole } from "./format.js";
 import { Recording } from "./recording.js";
 import { Tail } from "./tail.js";
 
 const SHOWN = 200;
+
+/** A model whose calls pass and are not collected, with the way to collect them. */
+function passingRow({ model, version }) {
+  const address = `#/collector?${new URLSearchParams({ model, version })}`;
+  const collect = having(link("Collect", address, "button quiet"), { "aria-label": `Collect ${model}${version && ` version ${version}`}` });
+  return element("tr", "", cell("Model", "first name", model), cell("Version", version ? "" : "any", version || "not named"), element("td", "acts", collect));
+}
 
 /** A number that grows, as so many a second. */
 class Rate {
@@ -44,9 +51,19 @@ class Traffic {
       ["p50", true], ["p95", true], ["Kept", true]]);
     this.none = empty(element("p", "", "No call has been looked at yet."),
       element("p", "note", "Calls are counted here when a collector watches their model, or while they are recorded."));
+    this.passing = table("Models that pass and nobody collects", [["Model"], ["Version"], [""]]);
+    this.passingTitle = element("h3", "sub", "Passing, collected by nobody");
     this.nodes = [title("Traffic", "What passes, as it passes."), element("dl", "tiles", ...Object.values(this.rates).map((each) => each.node)),
-      element("h3", "sub", "By caller and model"), this.table.box, this.none, element("h3", "sub", "Live"), this.tail.node, element("h3", "sub", "Recording"), this.recording.node];
+      element("h3", "sub", "By caller and model"), this.table.box, this.none, this.passingTitle, this.passing.box, element("h3", "sub", "Live"), this.tail.node, element("h3", "sub", "Recording"), this.recording.node];
     this.table.box.hidden = true;
+    this.showPassing([]);
+  }
+
+  showPassing(models) {
+    this.passingTitle.hidden = this.passing.box.hidden = models.length === 0;
+    const shown = JSON.stringify(models);
+    if (this.passing.body.dataset.shown !== shown) this.passing.body.replaceChildren(...models.map(passingRow));
+    this.passing.body.dataset.shown = shown;
   }
 
   close() {
@@ -63,7 +80,8 @@ class Traffic {
     this.table.box.hidden = sources.length === 0;
     this.none.hidden = sources.length > 0;
     this.tail.start();
-    this.recording.offer([...new Set(traffic.sources.map((source) => source.model))]);
+    this.showPassing(traffic.passing.filter(({ collected }) => !collected));
+    this.recording.offer([...new Set([...traffic.sources, ...traffic.passing].map(({ model }) => model))]);
   }
 
   row(source) {

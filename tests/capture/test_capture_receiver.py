@@ -20,6 +20,7 @@ from sidecar.capture.keyed_queue import KeyedQueue
 from sidecar.capture.receiver import Captured, Receiver
 from sidecar.events import Events
 from sidecar.frame import Index, Kind
+from sidecar.passing import ModelName, encode_models
 
 READER = ArrivalReader(Callers("x-caller-id", {}), ())
 PREDICT = payload_of(predict("/v1/models/m:predict", {"instances": [[1.0]]}, {"predictions": [[0.5]]}))
@@ -99,6 +100,23 @@ async def test_receipts_are_summed_up(room: Room) -> None:
 @pytest.mark.parametrize("payload", [PREDICT + b"x", PREDICT[:-1], PREDICT[:20]], ids=["long", "short", "no head"])
 async def test_a_frame_whose_lengths_do_not_add_up_ends_the_connection(room: Room, payload: bytes) -> None:
     room.writer.write(framed(payload) + framed(PREDICT))
+    assert await asyncio.wait_for(room.reader.read(), 10) == frame.encode_text(Kind.INDEX, "")
+    assert room.events.counters.get("sidecar_capture_failures_total", where="receiver") == 1
+    assert len(room.queue) == 0
+
+
+async def test_what_passes_is_known_of_each_relay_as_long_as_it_is_connected(room: Room) -> None:
+    names = [ModelName("b", "1"), ModelName("a"), ModelName("a", "\t\n")]
+    room.writer.write(frame.encode_text(Kind.PASSING, encode_models(names)) * 2 + framed(OTHER))
+    await room.receipts(1)
+    assert room.receiver.passing == [ModelName("a"), ModelName("b", "1")]
+    room.writer.close()
+    await asyncio.wait_for(room.receiver.drained(), 10)
+    assert room.receiver.passing == []
+
+
+async def test_names_that_are_none_end_the_connection(room: Room) -> None:
+    room.writer.write(frame.encode_text(Kind.PASSING, "digits") + framed(PREDICT))
     assert await asyncio.wait_for(room.reader.read(), 10) == frame.encode_text(Kind.INDEX, "")
     assert room.events.counters.get("sidecar_capture_failures_total", where="receiver") == 1
     assert len(room.queue) == 0

@@ -11,7 +11,9 @@ from support.exchanges import payload_of, predict
 from sidecar.capture import traffic
 from sidecar.capture.arrival import Arrival, ArrivalReader
 from sidecar.capture.caller import Callers
-from sidecar.capture.traffic import Source, Traffic
+from sidecar.capture.traffic import Source, Traffic, passing_to_json
+from sidecar.frame import Want, build_index
+from sidecar.passing import ModelName
 
 READER = ArrivalReader(Callers("X-Caller-Id", {}), ())
 
@@ -85,3 +87,11 @@ def test_sources_that_are_shown_alike_are_counted_together() -> None:
     (together,) = passing.to_json([], lambda source: ("", *source[1:]))["sources"]
     assert (together["exchanges"], together["failed"], together["minutes"][-3:]) == (2, 1, [1, 0, 1])
     assert {each["caller"] for each in passing.to_json([], as_it_is)["sources"]} == {"alice", "bob"}
+
+
+def test_a_model_that_passes_is_collected_when_a_collector_may_want_one_of_its_calls() -> None:
+    collected = build_index([Want("digits", "2", "alice"), Want("letters")])
+    names = [ModelName("digits"), ModelName("digits", "1"), ModelName("digits", "2"), ModelName("letters", "1")]
+    found = passing_to_json([*names, ModelName("other")], collected)
+    assert [each["collected"] for each in found] == [True, False, True, True, False]
+    assert found[1] == {"model": "digits", "version": "1", "collected": False}

@@ -7,7 +7,8 @@ import pytest
 from sidecar.capture.caller import Callers
 from sidecar.exchange import read_head
 from sidecar.frame import Index, Want, build_index
-from sidecar.proxy.admit import ANONYMOUS, Admission, is_sampled, route_of
+from sidecar.passing import ModelName
+from sidecar.proxy.admit import ANONYMOUS, Admission, is_sampled
 
 ADMISSION = Admission("X-Caller-Id")
 LOW, HIGH = bytes(16), b"\xff" * 16
@@ -78,9 +79,20 @@ def test_the_sample_is_drawn_from_the_id() -> None:
 
 def test_long_request_lines_are_read_and_not_remembered() -> None:
     line = b"POST /v1/models/m:predict?" + b"q" * 1000 + b" HTTP/1.1"
-    found = route_of(line)
+    found = ADMISSION.route_of(line)
     assert found is not None
     assert found.model == "m"
+
+
+def test_the_model_of_a_predict_call_is_told_whoever_wants_it_and_nothing_of_another_call() -> None:
+    told: list[ModelName] = []
+    admission = Admission("x-caller-id", told.append)
+    nobody = build_index([])
+    for target in (b"/v2/models/a%20b/versions/1/infer", b"/v2/models/a%20b/ready", b"/v1/models/digits:predict?x"):
+        head = _head(target=target)
+        for index in (nobody, None, nobody):
+            admission.fraction(head, head.lower(), index)
+    assert told == [ModelName("a b", "1"), ModelName("digits")]
 
 
 def test_a_callers_name_beyond_ascii_is_read_as_the_engine_reads_it() -> None:

@@ -12,6 +12,7 @@ from support.relay_end import RelayEnd, always, answer, predict, relay_running
 from sidecar import frame
 from sidecar.events import Events
 from sidecar.frame import Kind, Want, build_index
+from sidecar.passing import MOST_MODELS, ModelName
 from sidecar.proxy.link import GATHER_BYTES
 from sidecar.proxy.sockets import pause
 
@@ -248,3 +249,37 @@ async def test_it_stops_while_it_opens_its_connection_again(turns: int) -> None:
             await asyncio.sleep(0)
         await asyncio.wait_for(end.link.stop(), 1)
         await asyncio.wait_for(end.link.stop(), 1)
+
+
+async def _calls(end: RelayEnd, *targets: str) -> None:
+    reader, writer = await end.connect()
+    for target in targets:
+        writer.write(f"POST {target} HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        assert await reader.readexactly(len(answer())) == answer()
+    writer.close()
+
+
+async def test_each_engine_is_told_once_which_models_pass_though_nobody_wants_them() -> None:
+    digits, letters = "/v2/models/digits/infer", "/v1/models/letters/versions/3:predict"
+    async with relay_running(always(answer()), index=NOBODY) as end:
+        await _until(end, sequence=1)
+        await _calls(end, digits, letters, digits, "/v2/models/digits/ready", digits + "?again")
+        await _until(end, sequence=2)
+        told = [ModelName("digits"), ModelName("letters", "3")]
+        assert (end.engine.passing, end.counts.unwanted) == (told, 5)
+        end.engine.cut()
+        await end.engine.connected(0)
+        await _calls(end, "/v2/models/numbers/infer")
+        await _until(end, sequence=3)
+        assert sorted(end.engine.passing[2:]) == sorted([*told, ModelName("numbers")])
+
+
+async def test_made_up_names_are_kept_up_to_a_number_and_cost_no_prediction() -> None:
+    async with relay_running(always(answer()), index=NOBODY) as end:
+        await _until(end, sequence=1)
+        odd = ("%0A", "%1B[2J", "%E2%80%AEx", "x" * 129, "%00")
+        await _calls(end, *(f"/v2/models/{name}/infer" for name in odd))
+        await _calls(end, *(f"/v2/models/m-{number}/infer" for number in range(MOST_MODELS + 50)))
+        await _until(end, sequence=2)
+        assert end.engine.passing == [ModelName(f"m-{number}") for number in range(MOST_MODELS)]
+        assert end.counts.unwanted == len(odd) + MOST_MODELS + 50

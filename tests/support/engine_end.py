@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from sidecar import frame
 from sidecar.exchange import Exchange
 from sidecar.frame import Index, Kind
+from sidecar.passing import ModelName, decode_models
 
 
 class EngineEnd:
@@ -23,6 +24,8 @@ class EngineEnd:
         self.writers: set[asyncio.StreamWriter] = set()
         self.exchanges: list[Exchange] = []
         self.counts: list[dict[str, int]] = []
+        self.passing: list[ModelName] = []
+        """As told: a name that is told twice stands here twice."""
         self.metrics_page: bytes | None = b"up 1\n"
 
     async def start(self) -> EngineEnd:
@@ -95,5 +98,7 @@ class EngineEnd:
                 writer.write(frame.encode_text(Kind.ACK, f"{self._receipt} 1"))
         elif kind == Kind.COUNTS:
             self.counts.append(frame.decode_counts(payload.decode()))
+        elif kind == Kind.PASSING:
+            self.passing += decode_models(payload.decode())
         elif kind == Kind.ASK_METRICS and self.metrics_page is not None:
             writer.write(frame.encode_text(Kind.METRICS, payload.decode() + "\n" + self.metrics_page.decode()))

@@ -160,3 +160,30 @@ async def test_a_draft_is_tried_on_real_calls_while_its_threshold_is_moved(produ
     await page.get_by_label("Model", exact=True).press("ArrowDown")
     offered = await page.locator("datalist option").evaluate_all("found => found.map(each => each.value)")
     assert {"digits", "alice", "bob"} <= set(offered)
+
+
+async def test_a_newcomer_is_led_from_a_model_that_passes_to_a_collector_of_it(
+    product: Product, screen: Screen
+) -> None:
+    page = screen.page
+    for model in ("letters", "numbers"):
+        await product.predict([[1, 1]], model)
+    await screen.open("collector")
+    offered = await page.locator("datalist option").evaluate_all("found => found.map(each => each.value)")
+    assert {"letters", "numbers"} <= set(offered)
+    await screen.open("traffic")
+    await screen.row("numbers", "not named")
+    recorded = await page.locator(".recording option").evaluate_all("found => found.map(each => each.value)")
+    assert set(recorded) == {"letters", "numbers"}
+    assert await screen.axe() == []
+    await page.get_by_role("link", name="Collect letters").click()
+    await expect(page.get_by_label("Model", exact=True)).to_have_value("letters")
+    await page.get_by_label("Name", exact=True).fill("kept")
+    await page.get_by_label("Fraction of inputs").fill("1")
+    await page.get_by_role("button", name="Create collector").click()
+    await screen.row("kept", "letters")
+    await screen.open("traffic")
+    await screen.row("numbers", "not named")
+    await expect(page.get_by_role("link", name="Collect letters")).to_have_count(0)
+    await product.predict([[1, 1]], "letters")
+    assert (await product.settled())["total"]["delivered"] == 1
