@@ -119,6 +119,7 @@ class Engine:
         self._turns = Turns()
         self._plan = Plan()
         self._collected = self._plan.index
+        self._destinations: Destinations | None = None
         key = load_key(settings.data)
         self._memories = Memories(key)
         self._database = Database(sqlite_url(settings.data), settings.data_limit, self._turns.offer)
@@ -177,10 +178,10 @@ class Engine:
             self._models = ModelServers(self._settings.models, asking, self._events, self._clock)
             await self._open_policies()
             stands_on = registry.Parts(self._database, session, self._secrets.reveal, self._clock)
-            destinations = Destinations(stands_on, self._events.task_failed)
+            self._destinations = destinations = Destinations(stands_on, self._current_plan, self._events.task_failed)
             parts.push_async_callback(destinations.close)
             batch = Batch(
-                self._jobs, self._current_plan, destinations.of, self._models.ask, self._settings.retry_for,
+                self._jobs, self._current_plan, destinations.using, self._models.ask, self._settings.retry_for,
                 self._clock, self._events,
             )  # fmt: skip
             self._dispatch = Dispatch(self._jobs, batch, self._clock, self._events)
@@ -236,6 +237,8 @@ class Engine:
         if self._plan.problems and self._plan.problems != said:
             self._events.policy_broken(ConfigurationError(self._plan.problems))
         self._receiver.publish(self._plan.index)
+        if self._destinations is not None:
+            self._destinations.close_gone()
 
     def _current_plan(self) -> Plan:
         return self._plan

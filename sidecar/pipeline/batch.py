@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import orjson
@@ -79,7 +80,7 @@ class Batch:
         self,
         queue: JobQueue,
         plan: Callable[[], Plan],
-        destination_of: Callable[[Policy, collector.Destination], Destination],
+        using: Callable[[Policy, collector.Destination], AbstractContextManager[Destination]],
         ask: Callable[[workflow.ModelRequest], Awaitable[Data]],
         retry_for_seconds: float,
         clock: Clock,
@@ -88,7 +89,7 @@ class Batch:
     ) -> None:
         self._queue = queue
         self._plan = plan
-        self._destination_of = destination_of
+        self._using = using
         self._ask = ask
         self._retry_for_seconds = retry_for_seconds
         self._clock = clock
@@ -123,7 +124,8 @@ class Batch:
             await self._settle([Settlement(job, LetGo()) for job in jobs if job.siblings])
             jobs = [job for job in jobs if not job.siblings]
         if jobs:
-            await self._to(policy, self._destination_of(policy, wanted[0]), jobs)
+            with self._using(policy, wanted[0]) as destination:
+                await self._to(policy, destination, jobs)
 
     async def _to(self, policy: Policy, destination: Destination | None, jobs: Sequence[Job]) -> None:
         """Slice by slice, so that what is done is settled while the lease stands; posted in batches all the same.

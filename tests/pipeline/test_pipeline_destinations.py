@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -156,22 +158,81 @@ async def test_a_workflow_that_came_or_went_while_jobs_waited_is_run_for_all_or_
     assert posted(room, "kept/second") == [["input 1", "input 2"]]
 
 
-async def test_one_whose_words_change_is_opened_anew_and_the_old_one_closed(
-    monkeypatch: pytest.MonkeyPatch, events: Events
+class InUse:
+    """Destinations under a plan that a test changes; nothing that is opened stands on anything."""
+
+    def __init__(self, events: Events) -> None:
+        parts: Any = None
+        self.plan = posting_to(*BOTH)
+        self.opened: list[Place] = []
+        self.destinations = destinations.Destinations(parts, lambda: self.plan, events.task_failed)
+
+    def open(self, *_: object) -> Place:
+        self.opened.append(Place())
+        return self.opened[-1]
+
+    def using(self, name: str = "app", **options: str) -> contextlib.AbstractContextManager[Any]:
+        """Use what the first plan calls by this name."""
+        [policy] = posting_to(*BOTH).policies.values()
+        return self.destinations.using(policy, Destination("app", options, name))
+
+    async def closed(self, *, has_plan: Plan | None = None) -> list[int]:
+        """How often each that was opened has been closed, once a new plan holds and all that is closing is closed."""
+        if has_plan is not None:
+            self.plan = has_plan
+            self.destinations.close_gone()
+        await self.destinations._closing.drained()
+        return [each.closed for each in self.opened]
+
+
+@pytest.fixture
+async def in_use(monkeypatch: pytest.MonkeyPatch, events: Events) -> AsyncIterator[InUse]:
+    in_use = InUse(events)
+    monkeypatch.setattr(destinations, "open_destination", in_use.open)
+    yield in_use
+    await in_use.destinations.close()
+    assert await in_use.closed() == [1] * len(in_use.opened)
+
+
+async def test_one_whose_words_change_is_opened_anew_and_the_old_one_closed(in_use: InUse) -> None:
+    with in_use.using() as first:
+        pass
+    with in_use.using() as again, in_use.using(app_id="other") as second:
+        assert (again, in_use.opened) == (first, [first, second])
+        assert await in_use.closed() == [0, 0]  # not under a batch
+    assert await in_use.closed() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("left", "are_closed"),
+    [(posting_to("app"), [0, 1]), (plan([]), [1, 1]), (posting_to(*BOTH), [0, 0])],
+    ids=["a destination is gone", "the collector is gone", "nothing is gone"],
+)
+async def test_what_the_plan_no_longer_has_is_closed_once_nothing_is_under_way_there(
+    in_use: InUse, left: Plan, are_closed: list[int]
 ) -> None:
-    opened: list[Place] = []
+    with in_use.using("app"), in_use.using("second"):
+        assert await in_use.closed(has_plan=left) == [0, 0]
+    assert await in_use.closed() == are_closed
+    assert await in_use.closed(has_plan=left) == are_closed
 
-    def open_place(*_: object) -> Place:
-        opened.append(Place())
-        return opened[-1]
 
-    monkeypatch.setattr(destinations, "open_destination", open_place)
-    parts: Any = None  # nothing that is opened here stands on them
-    in_use = destinations.Destinations(parts, events.task_failed)
-    [policy] = posting_to("app").policies.values()
-    first = in_use.of(policy, Destination("app", {}))
-    assert in_use.of(policy, Destination("app", {})) is first
-    second = in_use.of(policy, Destination("app", {"app_id": "other"}))
-    await in_use.close()
-    assert [first, second] == opened
-    assert [each.closed for each in opened] == [1, 1]
+async def test_what_nothing_is_under_way_at_is_closed_with_the_new_plan(in_use: InUse) -> None:
+    with in_use.using("app"), in_use.using("second"):
+        pass
+    assert await in_use.closed() == [0, 0]
+    assert await in_use.closed(has_plan=posting_to("second")) == [1, 0]
+
+
+async def test_a_batch_that_began_under_an_older_plan_leaves_nothing_open(in_use: InUse) -> None:
+    await in_use.closed(has_plan=plan([]))
+    with in_use.using("app"):
+        assert await in_use.closed() == [0]
+    assert await in_use.closed() == [1]
+
+
+async def test_a_collector_that_stands_still_keeps_its_destinations(in_use: InUse) -> None:
+    with in_use.using("app"):
+        pass
+    broken = dataclasses.replace(plan([]), known=frozenset(["kept"]))
+    assert await in_use.closed(has_plan=broken) == [0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import orjson
 
@@ -70,15 +70,16 @@ class Room:
         self.slept: list[float] = []
         self.destination_fault: Exception | None = None
         batch = Batch(
-            jobs, self._plan, self._destination_of, self._ask, RETRY_FOR_SECONDS, clock, events, self._sleep
+            jobs, self._plan, self._using, self._ask, RETRY_FOR_SECONDS, clock, events, self._sleep
         )  # fmt: skip
         self.dispatch = Dispatch(jobs, batch, clock, events)
 
-    def _destination_of(self, policy: Policy, destination: Destination) -> Place:
+    @contextlib.contextmanager
+    def _using(self, policy: Policy, destination: Destination) -> Iterator[Place]:
         if self.destination_fault is not None:
             raise self.destination_fault
         key = policy.collector.key
-        return self.place(key if destination == Destination() else f"{key}/{destination.name}")
+        yield self.place(key if destination == Destination() else f"{key}/{destination.name}")
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
