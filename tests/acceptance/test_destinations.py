@@ -117,3 +117,25 @@ async def test_a_data_folder_of_another_version_is_refused_in_one_line_that_name
     assert f"{tmp_path / 'sidecar.db'}: was made by another version of the sidecar" in refusal
     assert "name another folder with --data" in refusal
     assert "Traceback" not in "".join(said)
+
+
+def has_open(pid: int, file: Path) -> bool:
+    return any(each.resolve() == file for each in Path(f"/proc/{pid}/fd").iterdir())
+
+
+async def test_what_a_deleted_collector_posted_to_is_closed_at_once(tmp_path: Path, model: ModelApp) -> None:
+    rows = tmp_path / "rows.db"
+    sql = {"sql": {"url": f"sqlite:///{rows}", "table": "kept", "create": True}}
+    async with Product(tmp_path, model.url) as product:
+        kept = {"id": "kept", "source": {"model": "digits"}, "pre_queue_random_sample": 1, "destination": sql}
+        async with product.session.post(f"{product.admin}/v2/collectors", json={"collectors": [kept]}) as response:
+            assert response.status == 200, await response.text()
+        await predict(product, 1)
+        assert (await product.settled())["total"]["delivered"] == 1
+        [engine] = product.engine_pids()
+        assert has_open(engine, rows)
+        async with product.session.delete(f"{product.admin}/v2/collectors", json={"ids": ["kept"]}) as response:
+            assert response.status == 200, await response.text()
+        async with asyncio.timeout(10):
+            while has_open(engine, rows):  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(0)
