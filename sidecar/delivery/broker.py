@@ -19,6 +19,7 @@ from sidecar.delivery.destination import Parcel
 from sidecar.delivery.message import Message, to_messages
 from sidecar.delivery.outcome import Outcome, Rejected, Retry
 from sidecar.delivery.secret import Secret, SecretOf, SecretPlace, reveal
+from sidecar.kit import frames
 
 MAX_BATCH = 256
 _INSIST_SECONDS = 0.1
@@ -134,6 +135,7 @@ class Broker:
         try:
             connection = await self._connected(deadline)
         except NoConnectionError as error:
+            frames.clear(error)
             return [error.outcome] * len(messages)
         tasks = [asyncio.create_task(connection.publish(message)) for message in messages]
         try:

@@ -27,6 +27,7 @@ from sidecar.delivery.sql_judge import judge_error
 from sidecar.delivery.sql_options import SqlOptions, read_url
 from sidecar.delivery.sql_table import MYSQL, as_it_is, insertion, row_of, statement_bytes, table_named
 from sidecar.errors import CapacityError
+from sidecar.kit import frames
 from sidecar.kit.threads import in_daemon_thread
 
 MAX_BATCH = 256
@@ -102,6 +103,7 @@ class SqlTable:
         except CapacityError as error:
             return Rejected("too_large", str(error)), True
         except sqlalchemy.exc.DBAPIError as error:
+            frames.clear(error)
             return judge_error(error)
         return Delivered(), False
 

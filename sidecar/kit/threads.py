@@ -27,6 +27,8 @@ def in_daemon_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
         try:
             settle = functools.partial(future.set_result, work())
         except BaseException as error:  # noqa: BLE001 - it is the future's now
+            # else the error holds this frame, which holds the future and the error: a circle, with all that `work` has
+            error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
             settle = functools.partial(future.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody is left to hear it
             loop.call_soon_threadsafe(_unless_done, future, settle)
