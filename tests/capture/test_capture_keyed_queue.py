@@ -64,7 +64,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueue = QueueMachine.TestCase
-TestQueue.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+TestQueue.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 async def test_keys_take_turns() -> None:

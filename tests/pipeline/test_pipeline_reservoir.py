@@ -107,7 +107,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(n=st.integers(1, 4), seed=st.integers(0, 1000), steps=STEPS, kills=st.booleans())
 def test_what_waits_is_the_best_of_each_window(n: int, seed: int, steps: list[Any], kills: bool) -> None:
     async def check() -> None:

@@ -108,7 +108,7 @@ def told(verdict: Verdict) -> tuple[object, ...]:
     return (type(verdict),) if isinstance(verdict, Kept | Filtered) else (type(verdict), verdict.reason, verdict.detail)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(exchanges(), workflows(), st.sampled_from([None, 0.5]))
 def test_nothing_that_is_left_unread_changes_a_verdict(
     exchange: Exchange, workflow: Workflow, share: float | None

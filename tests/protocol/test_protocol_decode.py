@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.exchanges import gzipped, predict
 
@@ -165,7 +165,6 @@ NAMES = {
 }
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_json_of_any_shape_never_raises_and_always_pairs(data: st.DataObject) -> None:
     protocol = data.draw(st.sampled_from(sorted(TARGETS)))
@@ -180,7 +179,6 @@ def test_json_of_any_shape_never_raises_and_always_pairs(data: st.DataObject) ->
         orjson.dumps(to_wire(decoded))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=200), st.sampled_from(["", "gzip", "deflate", "x"]))
 def test_bytes_of_any_kind_never_raise(request: bytes, answer: bytes, coding: str) -> None:
     head = Head(("POST", "", ""), (("content-encoding", coding),) if coding else ())

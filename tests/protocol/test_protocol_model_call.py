@@ -306,7 +306,7 @@ anything = st.recursive(
 MAPPING = {"text": "text", "concepts": "concepts", "regions": "regions", "embeddings": "embeddings[].vector"}
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(list(SHAPES)), anything, st.sampled_from([200, 200, 400, 503]), st.booleans(), st.booleans())
 def test_whatever_a_server_sends_ends_in_data_or_under_a_name(
     shape: str, answer: object, status: int, is_mapped: bool, is_wrapped: bool

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.data import Concept, Data, Embedding, Media, Raw, Tensor, Text, from_wire, to_wire
@@ -117,7 +117,6 @@ b64 = st.builds(lambda content: {"b64": to_base64(content)}, st.binary(max_size=
 objects = st.dictionaries(st.text(max_size=4), values | b64 | st.dictionaries(st.text(max_size=2), values, max_size=2))
 
 
-@settings(deadline=None)
 @given(st.lists(values | b64 | objects, max_size=4))
 def test_a_tensorflow_input_writes_the_instance_it_was(instances: list[Any]) -> None:
     inputs = tensorflow.read_inputs({"instances": instances}, lambda: {"caller": "alice"})
@@ -176,7 +175,6 @@ def test_openinference_answers(outputs: list[Any], count: int, expected: list[di
     assert [pairs(output.concepts) for output in read] == expected
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.sampled_from([(), (3,), (2, 2)]), st.booleans())
 def test_an_openinference_batch_writes_the_request_it_was(count: int, shape: tuple[int, ...], has_text: bool) -> None:
     size = 1

@@ -37,7 +37,6 @@ NewLoop = Callable[[], asyncio.AbstractEventLoop]
 on_both_loops = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 some = settings(
     max_examples=int(os.environ.get("CONVERSATIONS", "60")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

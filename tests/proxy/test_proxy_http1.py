@@ -80,7 +80,7 @@ def _raw(conversation: list[Turn]) -> tuple[bytes, bytes]:
     return b"".join(t.request for t in conversation), b"".join(t.interim + t.response for t in conversation)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_turn_by_turn_it_tells_what_h11_tells(data: st.DataObject) -> None:
     conversation = data.draw(conversations)
@@ -95,7 +95,7 @@ def test_turn_by_turn_it_tells_what_h11_tells(data: st.DataObject) -> None:
     assert listener.reader.is_idle
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_pipelined_it_tells_what_h11_tells(data: st.DataObject) -> None:
     conversation = data.draw(conversations)
@@ -109,7 +109,7 @@ def test_pipelined_it_tells_what_h11_tells(data: st.DataObject) -> None:
     assert {told.ended for told in listener.told} == {"whole"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from("><"), st.binary(max_size=60)), max_size=8))
 def test_garbage_ends_in_one_named_way(said: list[tuple[str, bytes]]) -> None:
     with contextlib.suppress(UnreadableError):
@@ -118,7 +118,7 @@ def test_garbage_ends_in_one_named_way(said: list[tuple[str, bytes]]) -> None:
         assert set(listener.endings) <= {"cut", "client_left"}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_conversation_cut_anywhere_ends_every_exchange_once(data: st.DataObject) -> None:
     requests, responses = _raw(data.draw(conversations))

@@ -190,7 +190,7 @@ def test_what_comes_between_two_exchanges_or_into_one_is_seen_the_same(name: str
     _see_the_same(OTHERS[index], Bench.exchange, ask, other, say, Bench.exchange, Bench.exchange)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_steps())
 def test_with_and_without_it_the_same_is_seen(steps: list[Step]) -> None:
     _see_the_same(*steps)

@@ -123,7 +123,7 @@ _CUTS = st.lists(st.one_of(st.integers(1, 40), st.integers(1, 70_000)), min_size
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=_STEPS, cuts=_CUTS)
 def test_what_is_said_is_heard_and_each_direction_ends_by_itself(
     trust: Trust, version: ssl.TLSVersion, steps: list[Step], cuts: list[int]

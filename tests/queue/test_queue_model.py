@@ -346,6 +346,6 @@ def key_of(job: Job) -> Key:
 
 
 QueueMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)
 )
 TestQueueMachine = QueueMachine.TestCase

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.entries import OF_ITS_EXCHANGE, STARTED_AT, entry
 
@@ -254,7 +254,6 @@ def _fits(value: Any) -> bool:
     return True
 
 
-@settings(deadline=None)
 @given(DATA)
 def test_typed_columns_lose_nothing(data: Data) -> None:
     wire = json.loads(json.dumps(to_wire(data)))

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.operators import classified, graph_of, judge
 
@@ -39,7 +39,6 @@ values = st.sampled_from([0.0, 0.2, 0.5, 0.50001, 1.0])
 names = st.sampled_from(["a", "b", "c"])
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(names, values, min_size=1),
     st.dictionaries(names | st.just("*"), values, min_size=1),
@@ -75,7 +74,6 @@ def test_a_sample_is_its_fraction_and_the_same_again() -> None:
     assert kept == again
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=16), st.integers(0, 10**6))
 def test_sampling_all_or_none_is_exact(exchange_id: bytes, index: int) -> None:
     item = Item(exchange_id, index, "c", Data(), classified(a=1.0))
@@ -134,7 +132,6 @@ def test_a_failing_expression_does_not_repeat_the_metadata() -> None:
     assert "secret" not in verdict.detail
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(names, values), max_size=4),
     st.dictionaries(names | st.just("*"), values, min_size=1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.operators import classified, faults_of, graph_of, judge
 
@@ -65,7 +65,6 @@ relations = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(names, st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1),
     relations,

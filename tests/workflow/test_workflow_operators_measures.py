@@ -41,7 +41,7 @@ def naive(measure: str, values: list[float]) -> float:
     return float(entropy(shares)) / math.log(len(shares))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(MEASURES), st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8), st.floats(0.0, 1.0))
 def test_uncertainty_is_the_naive_one(measure: str, values: list[float], bound: float) -> None:
     uncertainty = naive(measure, values)
@@ -155,7 +155,6 @@ def naive_distance(by: str, first: Mapping[str, float], second: Mapping[str, flo
     )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(DISTANCES), answers, answers, st.floats(0.01, 1.0))
 def test_a_distance_is_the_naive_one(by: str, first: dict[str, float], second: dict[str, float], bound: float) -> None:
     """Total variation is also the most that two distributions can differ on any set of outcomes."""

@@ -145,7 +145,7 @@ def embedded(vector: tuple[float, ...]) -> Data:
     return Data(embeddings=(Embedding(vector),))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     metric=st.sampled_from(["cosine", "euclidean"]),
     bound=st.sampled_from([0.137, 0.51, 1.73]),

@@ -104,13 +104,13 @@ def check(type_id: str, params: dict[str, Any], model: Model, steps: list[Any], 
                 model = model if drops else tried
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n=st.integers(1, 4), per=PER, steps=STEPS)
 def test_first_n_passes_the_first_n_over_any_number_of_lives(n: int, per: str, steps: list[Any]) -> None:
     check("first-n", {"n": n, "per": per}, FirstN(n, per), steps, 1_700_000_000)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     n=st.integers(1, 3),
     window=st.sampled_from(["minute", "hour", "day", "ever"]),
@@ -123,7 +123,7 @@ def test_a_class_quota_is_of_each_concept_in_each_window(
     check("class-quota", {"n": n, "window": window}, ClassQuota(n, window), steps, 19_675 * DAY - before_midnight)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     n=st.sampled_from([1, 2, 3, 30]),
     period=st.sampled_from(["second", "minute", "hour"]),
@@ -136,7 +136,6 @@ def test_a_rate_limit_is_a_token_bucket(n: int, period: str, burst: int | None, 
     check("rate-limit", params, Bucket(n, period, per, burst), steps, 1_700_000_000)
 
 
-@settings(deadline=None)
 @given(times=st.lists(st.integers(0, 300), max_size=60), burst=st.integers(1, 5))
 def test_exchanges_that_come_late_get_no_token_twice(times: list[int], burst: int) -> None:
     node = Node("rate-limit", {"n": 6, "period": "minute", "burst": burst})
@@ -221,7 +220,7 @@ def test_invented_callers_fill_no_memory(type_id: str, params: dict[str, Any]) -
 CONTENTS = (said("a"), said("b"), Data(tensors=(Tensor([1, 2]),)), Data(image=Media(b"\x89PNG\r\n\x1a\n1")))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     most=st.integers(1, 4),
     within=st.sampled_from([None, 30.0, 100.0]),

@@ -34,7 +34,6 @@ def naive_has(text: str, keyword: str, *, case_sensitive: bool, whole_words: boo
     return False
 
 
-@settings(deadline=None)
 @given(
     st.lists(words, min_size=1, max_size=6),
     st.sampled_from([" ", ", ", ""]),
@@ -99,7 +98,6 @@ def test_what_is_wrong_with_keywords_is_said() -> None:
     assert faults_of("keyword-filter", {"keywords": "a"}) == ["keywords: must be a list"]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([r"^a", r"b$", r"a+b", r"(?i)AB", r"[ab]{3}", r"a|bb", r"^$", r"x", r"\ba\b"]),
     st.text("ab A", max_size=6),
@@ -172,7 +170,7 @@ def test_only_the_beginning_of_a_long_text_is_looked_at() -> None:
     assert judge(graph_of("language"), said(long + GERMAN * 1000)) == judge(graph_of("language"), said(long[:4096]))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(max_size=60))
 def test_a_text_is_in_the_same_language_each_time(text: str) -> None:
     graph = graph_of("language")
