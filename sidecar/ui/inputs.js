@@ -2,12 +2,13 @@
 
 import { askJson, placeOf } from "./api.js";
 import { conceptBar, conceptsOf, shown, topFirst } from "./content.js";
-import { button, element, empty, having, keep, newId, say, settled, title } from "./dom.js";
+import { button, element, empty, having, keep, say, settled, title } from "./dom.js";
+import { textFilter } from "./filters.js";
 import { ago, clock } from "./format.js";
 import { tell } from "./notices.js";
+import { Paged } from "./paged.js";
 
 const PAGE = 28;
-const FILTERS = ["collector", "caller", "concept", "least", "most", "text"];
 const LABELS = { collector: "Collector", caller: "Caller", concept: "Concept", text: "Words" };
 
 // Where the model's own answer is kept beside a workflow's, the top of each; else the two likeliest concepts.
@@ -32,13 +33,6 @@ function card(input, key) {
   return element("li", "", link);
 }
 
-/** A field of the bar, which offers `list` where it has one. */
-function textField(name, value) {
-  const list = having(element("datalist", ""), { id: newId(name) });
-  const field = having(element("input", ""), { type: "search", value, placeholder: "any", spellcheck: "false", list: list.id });
-  return { field, list, node: element("label", "", element("span", "", LABELS[name]), field, list) };
-}
-
 function numberField(label, value, placeholder) {
   return having(element("input", ""), { type: "number", min: 0, max: 1, step: 0.05, value, placeholder, "aria-label": label });
 }
@@ -46,7 +40,7 @@ function numberField(label, value, placeholder) {
 class Gallery {
   constructor(query) {
     const given = (name) => query.get(name) || "";
-    this.texts = Object.fromEntries(Object.keys(LABELS).map((name) => [name, textField(name, given(name))]));
+    this.texts = Object.fromEntries(Object.keys(LABELS).map((name) => [name, textFilter(LABELS[name], given(name))]));
     this.least = numberField("least probability", given("least"), "0");
     this.most = numberField("largest probability", given("most"), "1");
     const range = element("span", "range", this.least, " to ", this.most);
@@ -55,7 +49,7 @@ class Gallery {
     this.bar = element("div", "filters", collector.node, caller.node, concept.node, this.range, text.node);
     this.bar.addEventListener("input", settled(250, () => this.restart()));
     this.cards = new Map();
-    this.inputs = [];
+    this.paged = new Paged((before) => this.page(before));
     this.list = element("ul", "gallery");
     this.note = element("p", "note");
     this.none = empty(element("p", ""), this.note);
@@ -67,13 +61,13 @@ class Gallery {
 
   /** What is asked for; a probability is one of a concept. */
   get wish() {
-    const values = Object.fromEntries(Object.entries(this.texts).map(([name, { field }]) => [name, field.value.trim()]));
+    const values = Object.fromEntries(Object.entries(this.texts).map(([name, { value }]) => [name, value]));
     const range = values.concept ? { least: this.least.value, most: this.most.value } : {};
     return Object.entries({ ...values, ...range }).filter(([, value]) => value);
   }
 
   allowRange() {
-    this.least.disabled = this.most.disabled = !this.texts.concept.field.value.trim();
+    this.least.disabled = this.most.disabled = !this.texts.concept.value;
     this.range.title = this.least.disabled ? "Name a concept first." : "";
   }
 
@@ -81,33 +75,26 @@ class Gallery {
     this.allowRange();
     const query = new URLSearchParams(this.wish);
     history.replaceState(null, "", `#/inputs${query.size ? `?${query}` : ""}`);
-    this.inputs = [];
+    this.paged.clear();
     return this.refresh().catch((error) => tell(error.message, "bad"));
   }
 
   async refresh() {
     if (!this.isOffered) await this.offer();
     const wish = String(new URLSearchParams(this.wish));
-    const { inputs, next_before: following } = await this.page();
-    if (wish !== String(new URLSearchParams(this.wish))) return;
-    const newest = new Set(inputs.map((input) => input.id));
-    const older = this.inputs.filter((input) => !newest.has(input.id));
-    const joins = older.length < this.inputs.length;
-    if (!joins || !older.length) this.following = following;
-    this.inputs = joins ? [...inputs, ...older] : inputs;
+    if (!await this.paged.refresh(() => wish === String(new URLSearchParams(this.wish)))) return;
     this.show();
   }
 
   async more() {
-    const { inputs, next_before: following } = await this.page(this.following);
-    this.following = following;
-    this.inputs.push(...inputs);
+    await this.paged.more();
     this.show();
   }
 
-  page(before) {
+  async page(before) {
     const asked = new URLSearchParams([["per_page", PAGE], ...this.wish, ...(before ? [["before", before]] : [])]);
-    return askJson(`${placeOf(this.texts.collector.field.value.trim(), "inputs")}?${asked}`);
+    const { inputs, next_before: following } = await askJson(`${placeOf(this.texts.collector.value, "inputs")}?${asked}`);
+    return [inputs, following];
   }
 
   async offer() {
@@ -115,31 +102,30 @@ class Gallery {
     const [{ collectors }, { sources }] = await Promise.all([askJson("/v1/collectors"), askJson("/v1/traffic")]);
     const names = { collector: collectors.map((each) => each.key), caller: sources.map((each) => each.caller) };
     for (const [name, values] of Object.entries(names)) {
-      this.texts[name].list.replaceChildren(...[...new Set(values)].filter(Boolean).slice(0, 500).map((value) => new Option(value, value)));
+      this.texts[name].offer(values);
     }
   }
 
   show() {
-    const prefix = this.texts.collector.field.value.trim().split("/").slice(0, -1);
-    const keys = this.inputs.map((input) => [...prefix, input.id].join("/"));
+    const prefix = this.texts.collector.value.split("/").slice(0, -1);
+    const keys = this.paged.items.map((input) => [...prefix, input.id].join("/"));
     const shownKeys = new Set(keys);
     for (const key of this.cards.keys()) if (!shownKeys.has(key)) this.cards.delete(key);
-    keep(this.list, this.inputs.map((input, index) => {
+    keep(this.list, this.paged.items.map((input, index) => {
       if (!this.cards.has(keys[index])) this.cards.set(keys[index], card(input, keys[index]));
       return this.cards.get(keys[index]);
     }));
     for (const time of this.list.querySelectorAll("time")) say(time, ago(time.dateTime));
     this.offerConcepts();
-    this.none.hidden = this.inputs.length > 0;
+    this.none.hidden = this.paged.items.length > 0;
     say(this.none.firstElementChild, this.wish.length ? "Nothing matches." : "Nothing here yet.");
     say(this.note, this.wish.length ? "" : "Inputs show up as soon as a collector keeps one and its destination is the embedded app.");
-    this.pager.hidden = !this.following;
+    this.pager.hidden = !this.paged.following;
   }
 
   offerConcepts() {
-    const names = [...new Set(this.inputs.flatMap((input) => conceptsOf(input.data).map((each) => each.id)))].sort().slice(0, 200);
-    const { list } = this.texts.concept;
-    if (list.children.length !== names.length) list.replaceChildren(...names.map((name) => new Option(name, name)));
+    const names = this.paged.items.flatMap((input) => conceptsOf(input.data).map((each) => each.id));
+    this.texts.concept.offer([...new Set(names)].sort().slice(0, 200));
   }
 }
 
