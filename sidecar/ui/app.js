@@ -14,8 +14,12 @@ const VIEWS = {
   traffic: () => import("./traffic.js"),
   queue: () => import("./queue.js"),
   ledger: () => import("./ledger.js"),
+  events: () => import("./events.js"),
+  settings: () => import("./settings.js"),
+  keys: () => import("./keys.js"),
 };
-const UNDER = { collector: "collectors", input: "inputs" };
+const UNDER = { collector: "collectors", input: "inputs", settings: "events", keys: "events" };
+const ADMIN = ["events", "settings", "keys"];
 let view = null;
 let timer = 0;
 let opened = 0;
@@ -41,10 +45,7 @@ async function open() {
   view = module.open(rest, query);
   byId("main").className = `view-${name}`;
   byId("main").replaceChildren(...view.nodes);
-  for (const each of byId("nav").children) {
-    if (each.getAttribute("href") === `#/${UNDER[name] || name}`) each.setAttribute("aria-current", "page");
-    else each.removeAttribute("aria-current");
-  }
+  mark(name);
   const heading = byId("main").querySelector("h2");
   document.title = `${heading.textContent} · Collector sidecar`;
   if (!isFirst) {
@@ -54,6 +55,17 @@ async function open() {
   await turn();
 }
 
+/** Mark where the view stands among the links; the three for the sidecar's own affairs stand under one of them. */
+function mark(name) {
+  byId("tabs").hidden = !ADMIN.includes(name);
+  for (const each of [...byId("nav").children, ...byId("tabs").children]) {
+    const target = each.getAttribute("href").slice(2);
+    if (target === name) each.setAttribute("aria-current", "page");
+    else if (target === UNDER[name] && each.parentNode === byId("nav")) each.setAttribute("aria-current", "true");
+    else each.removeAttribute("aria-current");
+  }
+}
+
 function showHealth(text, tone) {
   say(byId("health"), text);
   byId("health").className = `health ${tone}`;
@@ -61,7 +73,7 @@ function showHealth(text, tone) {
 }
 
 function askForToken() {
-  byId("main").hidden = byId("nav").hidden = true;
+  byId("main").hidden = byId("nav").hidden = byId("tabs").hidden = true;
   if (!byId("ask").hidden) return;
   byId("ask-fault").textContent = hasToken() ? "That is not its token." : "";
   byId("ask").hidden = false;
@@ -73,7 +85,10 @@ function askForToken() {
 function showForbidden(error) {
   byId("ask").hidden = true;
   byId("main").hidden = byId("nav").hidden = false;
-  byId("main").replaceChildren(view.nodes[0], element("div", "empty", element("p", "", error.message)));
+  mark(place().name);
+  while (byId("main").children.length > 1) byId("main").lastElementChild.remove();
+  byId("main").append(element("div", "empty", element("p", "", "This view is not open to you."),
+    element("p", "note", `${error.message}. The other views may be; whoever holds the admin token can make a key with more.`)));
   byId("main").setAttribute("aria-busy", "false");
   byId("main").dataset.shown = location.hash;
   showHealth("Ready", "good");
@@ -91,6 +106,7 @@ async function refresh() {
   if (mine !== opened) return;
   byId("ask").hidden = true;
   byId("main").hidden = byId("nav").hidden = false;
+  mark(place().name);
   byId("main").setAttribute("aria-busy", "false");
   byId("main").dataset.shown = location.hash;
 }

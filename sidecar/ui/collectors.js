@@ -3,7 +3,7 @@
 import { ask, askJson, change, idOf, placeOf } from "./api.js";
 import { bars, showBars } from "./draw.js";
 import { button, cell, element, empty, having, keep, link, say, table, title } from "./dom.js";
-import { share, short, sum, whole } from "./format.js";
+import { namesOf, share, short, sum, whole } from "./format.js";
 import { tell, unlessUndone } from "./notices.js";
 
 const ACTIVE = 52001;
@@ -17,9 +17,6 @@ const EVERY = 4;
 export const sourceOf = (collector) => collector.collector_source?.api_post_model_outputs_collector_source || {};
 export const isActive = (collector) => collector.status?.code === ACTIVE;
 
-/** A destination's name, as a collector writes it: `app`, or `{kind: {…}, name: …}`. */
-const nameOf = (written) => written.name || (typeof written === "string" ? written : Object.keys(written)[0]);
-
 /** What a collector keeps, in a few words each. */
 export function rule(collector) {
   const parts = [];
@@ -28,7 +25,7 @@ export function rule(collector) {
   if (collector.pre_queue_workflow_id) parts.push(`what passes ${collector.pre_queue_workflow_id}`);
   if (collector.post_queue_workflow_id) parts.push(`then ${collector.post_queue_workflow_id}`);
   if (collector.collect_failures === false) parts.push("where the model answered");
-  if (collector.destination) parts.push(`to ${[collector.destination].flat().map(nameOf).join(", ")}`);
+  if (collector.destination) parts.push(`to ${namesOf(collector.destination).join(", ")}`);
   return parts;
 }
 

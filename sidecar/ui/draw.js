@@ -15,9 +15,9 @@ export function bars(counts, label) {
 
 export function showBars(picture, counts, label) {
   const signature = counts.join();
+  if (picture.getAttribute("aria-label") !== label) picture.setAttribute("aria-label", label);
   if (picture.dataset.counts === signature) return;
   picture.dataset.counts = signature;
-  picture.setAttribute("aria-label", label);
   const most = Math.max(...counts, 1);
   const step = WIDTH / Math.max(counts.length, 1);
   const shapes = counts.map((count, index) => {

@@ -1,4 +1,4 @@
-/* Numbers, sizes and times as people read them. */
+/* Numbers, sizes, times and names as people read them. */
 
 const WHOLE = new Intl.NumberFormat("en");
 const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -47,3 +47,17 @@ export function latency(ms) {
 export const words = (reason) => reason.replaceAll("_", " ");
 
 export const sum = (counts) => Object.values(counts || {}).reduce((total, count) => total + count, 0);
+
+export const plural = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
+
+/** A name as the API writes it, as words that begin a sentence. */
+export const sentence = (name) => words(name.charAt(0).toUpperCase() + name.slice(1));
+
+/** The names of destinations, as a collector writes them: `app`, `{kind: {…}, name: …}`, or a list of such. */
+export const namesOf = (written) => [written || []].flat()
+  .map((each) => each.name || (typeof each === "string" ? each : Object.keys(each)[0]));
+
+const NOBODY = { files: "a policy file", sidecar: "the sidecar itself", token: "the admin token", loopback: "this machine" };
+
+/** Who acted, as the events name it: a key by its name, where `names` has it by its id. */
+export const actor = (who, names) => NOBODY[who] || (names?.has(who) ? `the key ${names.get(who)}` : who);

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from support.product import Product
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-VIEWS = ("collectors", "collector", "inputs", "traffic", "queue", "ledger")
+VIEWS = ("collectors", "collector", "inputs", "traffic", "queue", "ledger", "events", "settings", "keys")
 WIDE = (1440, 900)
 NARROW = (390, 844)
 SERIOUS = ("serious", "critical")
@@ -69,6 +69,12 @@ class Screen:
             for each in found["violations"]
             if each["impact"] in SERIOUS
         ]
+
+    async def leave_after(self, refusal: str) -> None:
+        """Leave the page, and pass over what the browser reported of answers that the test has asked for."""
+        await self.page.goto("about:blank")
+        assert any(refusal in each for each in self.faults)
+        self.faults = [each for each in self.faults if refusal not in each]
 
     async def overflows(self) -> bool:
         """True if the page as a whole has to be scrolled sideways."""

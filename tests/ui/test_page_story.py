@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
-from support.browser import Screen, open_browser, open_screen
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+from support.browser import Screen, open_screen
 from support.model_app import model_app
 from support.product import Product, assert_sums_hold
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 AFTER = """workflow:
   id: seven-after
   nodes:
@@ -26,15 +27,16 @@ def answer(instance: Any) -> list[float]:
     return [top, 1.0 - top]
 
 
-@pytest.fixture
-async def product(tmp_path: Path) -> AsyncIterator[Product]:
-    async with model_app(answer) as model, Product(tmp_path, model.url) as product:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
+    home = tmp_path_factory.mktemp("story")
+    async with model_app(answer) as model, Product(home, model.url) as product:
         yield product
 
 
-@pytest.fixture
-async def screen(product: Product) -> AsyncIterator[Screen]:
-    async with open_browser() as browser, open_screen(product, browser) as screen:
+@pytest_asyncio.fixture(loop_scope="session")
+async def screen(product: Product, browser: Browser) -> AsyncIterator[Screen]:
+    async with open_screen(product, browser) as screen:
         yield screen
         assert screen.faults == []
 
