@@ -16,12 +16,15 @@ export class Field {
     control.addEventListener("input", () => { this.isTouched = true; });
   }
 
+  /** What was given, as it was, until somebody writes something else: a control folds line ends and may trim. */
   get value() {
-    return this.control.value.trim();
+    return this.control.value === this.shown ? this.given : this.control.value.trim();
   }
 
   set value(given) {
-    this.control.value = given ?? "";
+    this.given = given ?? "";
+    this.control.value = this.given;
+    this.shown = this.control.value;
   }
 
   /** Shows a fault; none where it is blank. */
@@ -51,6 +54,11 @@ export function fraction(label, help) {
 
 export function area(label, help, rows) {
   return new Field(label, help, having(element("textarea", "code"), { rows, spellcheck: "false", autocomplete: "off" }));
+}
+
+/** Text of more than one line, as high as what is in it. */
+export function prose(label, help, attributes = {}) {
+  return new Field(label, help, having(element("textarea", "prose"), { rows: 1, ...attributes }));
 }
 
 export function choice(label, help, options) {

@@ -1,8 +1,8 @@
 /* Makes a collector or changes one: every field of it, judged while it is filled in, tried on real calls beside it. */
 
 import { askJson, askTagged, change, idOf, placeOf } from "./api.js";
-import { button, element, having, link, say, settled, title } from "./dom.js";
-import { area, choice, fraction, group, row, suggesting, text, tick } from "./fields.js";
+import { element, having, link, say, settled, title } from "./dom.js";
+import { area, fraction, group, prose, row, suggesting, text, tick } from "./fields.js";
 import { tell } from "./notices.js";
 import { Preview } from "./preview.js";
 import { WorkflowField } from "./workflow_field.js";
@@ -11,12 +11,13 @@ import { toYaml } from "./yaml.js";
 const SOURCE = "api_post_model_outputs_collector_source";
 const TYPING_MS = 250;
 const TEXTS = ["destination", "redact"];
+const NEW = { sample_exchanges: 1, collect_failures: true };
 const STARTS = ["pre_queue_workflow_id", "pre_queue_random_sample", "post_queue_workflow_id"];
 
 function newFields() {
   return {
     id: text("Name", "Letters and digits, single - or _ between them.", { maxlength: 48, required: true }),
-    description: text("Description", ""),
+    description: prose("Description", ""),
     model_id: suggesting("Model", "Whose calls are watched. Offered is what was seen.", { required: true }),
     model_version_id: suggesting("Version", "", { placeholder: "every version" }),
     caller_user_id: suggesting("Caller", "", { placeholder: "everyone" }),
@@ -24,6 +25,7 @@ function newFields() {
     model_app_id: text("Model's app", "", { placeholder: "any" }),
     sample_exchanges: fraction("Fraction of calls", "Drawn before anything is copied."),
     pre_queue_random_sample: fraction("Fraction of inputs", "Drawn after the answer has left."),
+    collect_failures: tick("Keep what the model failed on too", "No answer, or none of 2xx: often what one looks for."),
     collect_outputs: tick("Keep the model's output with the input", ""),
     keep_input: tick("Keep the original input", "With a post-queue workflow, whose output is posted otherwise."),
     post_inputs_key_id: text("Key that may post", "Kept encrypted, shown as a reference.", { type: "password", autocomplete: "new-password" }),
@@ -48,7 +50,9 @@ class Form {
     this.save = having(element("button", "", key ? "Save" : "Create collector"), { type: "submit" });
     this.form = this.layout();
     this.head = title(key ? idOf(key) : "New collector", key ? "" : "Says whose calls to which model are kept, and what becomes of them.");
-    this.nodes = [this.head, element("div", "editor", this.form, this.preview.node)];
+    this.editor = element("div", "editor", this.form, this.preview.node);
+    this.editor.hidden = true;  // until it is filled in: what is typed before would be written over
+    this.nodes = [this.head, this.editor];
     this.fields.model_id.control.addEventListener("input", () => this.preview.recording.fix(this.fields.model_id.value));
     const later = settled(TYPING_MS, () => this.check());
     this.form.addEventListener("input", later);
@@ -61,7 +65,7 @@ class Form {
     const made = element("form", "form",
       group("Collector", "", row(of.id, of.description)),
       group("Source", "Whose calls to which model. A blank caller means everyone.", row(of.model_id, of.model_version_id, of.caller_user_id), row(of.model_user_id, of.model_app_id)),
-      group("Keep", "At least one: a fraction of inputs, or a workflow.", row(of.sample_exchanges, of.pre_queue_random_sample), this.before.node),
+      group("Keep", "At least one: a fraction of inputs, or a workflow.", row(of.sample_exchanges, of.pre_queue_random_sample), of.collect_failures.node, this.before.node),
       group("Then", "", this.after.node, row(of.collect_outputs, of.keep_input)),
       group("Post", "", of.destination.node, of.post_inputs_key_id.node, of.redact.node),
       this.fault, element("div", "submit", this.save, link("Cancel", "#/collectors", "button quiet")));
@@ -83,6 +87,7 @@ class Form {
     this.offer(sources, passing);
     this.tag = found?.[1];
     this.fill(found?.[0].collector || { collector_source: { [SOURCE]: this.wished } }, workflows);
+    this.editor.hidden = false;
     await this.preview.refresh();
     await this.check();
   }
@@ -96,16 +101,14 @@ class Form {
   }
 
   fill(collector, workflows) {
-    this.collector = collector;
     const source = collector.collector_source?.[SOURCE] || {};
     for (const [name, field] of Object.entries(this.fields)) {
-      const value = { ...source, ...collector }[name];
+      const value = { ...NEW, ...source, ...collector }[name];
       if (field.control.type === "checkbox") field.control.checked = Boolean(value);
       else if (TEXTS.includes(name)) field.value = value ? toYaml(value).trim() : "";
       else if (name !== "post_inputs_key_id") field.value = value;
     }
     this.fields.post_inputs_key_id.control.placeholder = source.post_inputs_key_id || "none";
-    if (!this.key) this.fields.sample_exchanges.value = 1;
     this.preview.recording.fix(this.fields.model_id.value);
     this.before.offer(workflows, collector.pre_queue_workflow_id || "");
     this.after.offer(workflows, collector.post_queue_workflow_id || "");
@@ -130,6 +133,7 @@ class Form {
       pre_queue_workflow_id: this.before.isWritten ? drafts.before?.id || "" : this.before.chosen,
       post_queue_workflow_id: this.after.isWritten ? drafts.after?.id || "" : this.after.chosen,
       collect_outputs: of.collect_outputs.control.checked, keep_input: of.keep_input.control.checked,
+      collect_failures: of.collect_failures.control.checked,
     };
   }
 

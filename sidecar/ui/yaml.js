@@ -2,13 +2,16 @@
 
 const WIDTH = 88;
 const PLAIN = /^[A-Za-z_$][\w$./-]*$/;
+const UNSAFE = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
 const SAID = new Set(["true", "false", "null", "yes", "no", "on", "off", "y", "n"]);
 
 const isNested = (value) => typeof value === "object" && value !== null && Object.keys(value).length > 0;
 
+/** In YAML 1.1 a number with an exponent needs a point, and some characters that JSON leaves alone end a line or the text. */
 function scalar(value) {
   if (typeof value === "string" && PLAIN.test(value) && !SAID.has(value.toLowerCase())) return value;
-  return JSON.stringify(value);
+  if (typeof value === "number") return String(value).replace(/^(-?\d+)e/, "$1.0e");
+  return JSON.stringify(value).replace(UNSAFE, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function flow(value) {
