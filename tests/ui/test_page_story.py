@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,8 +166,18 @@ async def test_a_draft_is_tried_on_real_calls_while_its_threshold_is_moved(produ
 
 
 async def test_a_newcomer_is_led_from_a_model_that_passes_to_a_collector_of_it(
-    product: Product, screen: Screen
+    tmp_path: Path, browser: Browser
 ) -> None:
+    async with (
+        model_app(answer) as model,
+        Product(tmp_path, model.url) as product,
+        open_screen(product, browser) as screen,
+    ):
+        await newcomer_finds_the_way(product, screen)
+        assert screen.faults == []
+
+
+async def newcomer_finds_the_way(product: Product, screen: Screen) -> None:
     page = screen.page
     for model in ("letters", "numbers"):
         await product.predict([[1, 1]], model)
