@@ -14,6 +14,7 @@ import enum
 import struct
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from sidecar.errors import PermanentError
@@ -148,8 +149,7 @@ def decode_counts(text: str) -> dict[str, int]:
         raise FrameError(f"counters cannot be read: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """What one active collector, or a recording, could want; a blank field means any."""
 
     model: str
@@ -201,11 +201,15 @@ def build_index(wants: Iterable[Want]) -> Index:
 
 
 def _add_rule(models: Rules, want: Want) -> None:
-    versions = models.setdefault(want.model, {})
-    for version in (want.version, None):
-        callers = versions.setdefault(version, {})
-        for caller in (want.caller, None):
-            callers[caller] = max(callers.get(caller, 0.0), want.sample)
+    model, version, caller, sample = want
+    versions = models.get(model)
+    if versions is None:
+        versions = models[model] = {None: {None: 0.0}}
+    for callers in (versions.setdefault(version, {None: 0.0}), versions[None]):
+        if sample > callers.get(caller, 0.0):
+            callers[caller] = sample
+            if sample > callers[None]:
+                callers[None] = sample
 
 
 def encode_index(index: Index) -> str:

@@ -230,7 +230,7 @@ class Engine:
         servers = self._known_models()
         self._models.replace(servers)
         models = {server.id for server in servers}
-        plan = make_plan(snapshot.collectors, snapshot.workflows, models, self._operators)
+        plan = make_plan(snapshot.collectors, snapshot.workflows, models, self._operators, self._plan.policies)
         self._collected = plan.index
         said, self._plan = self._plan.problems, with_want(plan, self._recorder.want)
         self._memories.keep_only(self._plan.known)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sidecar.collector import Collector, Workflow
@@ -112,20 +113,30 @@ def make_plan(
     workflows: Mapping[WorkflowKey, Workflow],
     models: Collection[str],
     operators: Operators = BUILT_IN,
+    before: Mapping[str, Policy] = MappingProxyType({}),
 ) -> Plan:
-    """Compile what the catalog holds; `models` are the ids that a node may call, `operators` what it can be."""
+    """Compile what the catalog holds; `models` are the ids that a node may call, `operators` what it can be.
+
+    `before` are the policies of the last plan with the same operators: a collector that is the same object still and
+    runs no workflow keeps its own, as one edit among a thousand collectors must not cost a thousand times as much.
+    """
     collectors = tuple(collectors)
     graphs, problems = _compile_all(workflows, models, operators)
     policies = {}
     for collector in collectors:
+        key = collector.key
+        known = before.get(key)
+        if known is not None and known.collector is collector and not _workflow_ids(collector):
+            policies[key] = known
+            continue
         try:
-            policies[collector.key] = _policy_of(collector, graphs, operators.detectors)
+            policies[key] = _policy_of(collector, graphs, operators.detectors)
         except ConfigurationError as error:
             why = "; ".join(str(problem) for problem in error.problems)
-            problems.append(Problem(f"stands still: {why}", f"collector {collector.key}", collector.origin))
+            problems.append(Problem(f"stands still: {why}", f"collector {key}", collector.origin))
     active = [policy.collector for policy in policies.values() if policy.collector.is_active]
-    known = frozenset(collector.key for collector in collectors)
-    return Plan(policies, Matcher(active), build_index(wants(active)), tuple(problems), known)
+    there = frozenset([collector.key for collector in collectors])
+    return Plan(policies, Matcher(active), build_index(wants(active)), tuple(problems), there)
 
 
 def _policy_of(collector: Collector, graphs: Mapping[WorkflowKey, Graph], detectors: Detectors) -> Policy:
