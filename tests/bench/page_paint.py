@@ -1,4 +1,5 @@
-"""How soon the page is there with a full house: first paint and first content with many collectors and inputs.
+"""How soon the page is there with a full house: first paint and first content with many collectors and inputs, and how
+long the list of collectors takes to be looked through.
 
 Run by hand: `python tests/bench/page_paint.py`. Needs the `test` extra and a Chromium. Everything is real: the product
 on loopback, its database filled beforehand, a fresh browser context for each round.
@@ -36,6 +37,20 @@ VIEWS = {
     "ledger": ".term",
 }
 AT_ONCE = 1000
+LOOKS = {
+    "find by name": "search.value = 'c-' + (round + 1); search.dispatchEvent(new Event('input', { bubbles: true }))",
+    "show all again": "search.value = ''; search.dispatchEvent(new Event('input', { bubbles: true }))",
+    "turn the page": "[...document.querySelectorAll('.pager button')].at(-1).click()",
+    "scroll to the end": "scrollTo(0, document.body.scrollHeight)",
+}
+"""What is done in the list of collectors."""
+MEASURED = """round => new Promise(done => {
+  const search = document.querySelector('input[type=search]');
+  const began = performance.now();
+  %s;
+  requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+})"""
+"""Milliseconds until the frame after it has been drawn."""
 
 
 def stored(number: int) -> StoredInput:
@@ -79,6 +94,21 @@ async def times_of(browser: Browser, address: str, content: str) -> tuple[float,
         await context.close()
 
 
+async def looks(browser: Browser, address: str, rounds: int) -> dict[str, list[float]]:
+    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    try:
+        page = await context.new_page()
+        await page.goto(address)
+        await page.locator(VIEWS["collectors"]).first.wait_for()
+        found: dict[str, list[float]] = {name: [] for name in LOOKS}
+        for number in range(rounds):
+            for name, act in LOOKS.items():
+                found[name].append(await page.evaluate(MEASURED % act, number))
+        return found
+    finally:
+        await context.close()
+
+
 async def measure(rounds: int, inputs: int, collectors: int) -> None:
     with tempfile.TemporaryDirectory(prefix="sidecar-page-") as name:
         async with (
@@ -92,6 +122,8 @@ async def measure(rounds: int, inputs: int, collectors: int) -> None:
             for view, content in VIEWS.items():
                 found = [await times_of(chrome, f"{product.admin}/#/{view}", content) for _ in range(rounds)]
                 show(view, [painted for painted, _ in found], [shown for _, shown in found])
+            for name, times in (await looks(chrome, f"{product.admin}/#/collectors", rounds)).items():
+                print(f"{name:28} {statistics.median(times):.0f} ms, at most {max(times):.0f}")
 
 
 def show(view: str, painted: Sequence[float], shown: Sequence[float]) -> None:
