@@ -235,10 +235,7 @@ class InputConceptRow(SQLModel, table=True):
     """A concept of an input, with all that a search for it may be narrowed by: see `input_search`."""
 
     __tablename__ = "input_concept"
-    __table_args__ = (
-        Index("input_concept_of", "user_id", "app_id", "id"),
-        {"sqlite_with_rowid": False},  # the key is the order in which it is read
-    )
+    __table_args__ = ({"sqlite_with_rowid": False},)  # the key is the order in which it is read
 
     user_id: str = Field(primary_key=True)
     app_id: str = Field(primary_key=True)
