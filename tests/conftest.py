@@ -6,9 +6,11 @@ import os
 from collections.abc import Generator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's affair
+# How long an example takes to run or to be made is the machine's affair. The check on the making allows the first ten a
+# second by the clock; they take a tenth of that at most by themselves, and more than a second beside enough other work.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.rows_end import ROOT, run_scoring
+from support.rows_end import ROOT, run_command, run_scoring
 
 from sidecar.datacollector.collector import ModelDataCollector
 from sidecar.datacollector.correlations import rfc3339
@@ -117,7 +117,11 @@ for number in range(200):
 
 
 async def test_processes_that_write_at_once_lose_and_mix_nothing(tmp_path: Path) -> None:
-    runs = [run_scoring(SCORE, folder=tmp_path, AML_MODEL_DC_STORAGE_ENABLED="true") for _ in range(4)]
+    """The script is there before the first one reads it; and each waits for its rows, as the end of a process, which
+    waits for two seconds at most, is another matter."""
+    (tmp_path / "score.py").write_text(SCORE + "assert flush(60)\n")
+    command = [sys.executable, "-W", "error", "score.py"]
+    runs = [run_command(command, folder=tmp_path, AML_MODEL_DC_STORAGE_ENABLED="true") for _ in range(4)]
     assert await asyncio.gather(*runs) == [(0, "", "")] * 4
     (path,) = files_in(tmp_path)
     assert path.relative_to(tmp_path).parts[:7] == (

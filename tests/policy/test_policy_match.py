@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,17 +11,16 @@ from sidecar.collector import Collector, Source, Status
 from sidecar.frame import Want, build_index
 from sidecar.policy.match import Matcher, wants
 
-names = st.sampled_from(["", "a", "b"])
-collectors = st.lists(
-    st.builds(
-        Collector,
-        id=st.uuids().map(str),
-        source=st.builds(Source, st.sampled_from(["m", "n"]), names, names, names, names),
-        status=st.sampled_from(Status),
-        sample_exchanges=st.sampled_from([0.25, 1.0]),
-    ),
-    max_size=12,
-)
+NAMES = ("", "a", "b")
+SOURCES = [Source(*fields) for fields in itertools.product("mn", NAMES, NAMES, NAMES, NAMES)]
+EVERY = [
+    Collector(f"{name}-{number}", source, status=status, sample_exchanges=sample)
+    for number, (source, status, sample) in enumerate(itertools.product(SOURCES, Status, (0.25, 1.0)))
+    for name in ("one", "two")
+]
+"""Every kind of collector that there can be with these names, twice: one draw each, where its fields would be nine."""
+names = st.sampled_from(NAMES)
+collectors = st.lists(st.sampled_from(EVERY), max_size=12, unique_by=lambda each: each.id)
 fractions = st.sampled_from([0.0, 0.2499, 0.25, 0.9])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import string
 from typing import Any
 
 import orjson
@@ -45,8 +46,9 @@ def faults(read: Any, *arguments: Any, **named: Any) -> dict[str, str]:
     return {problem.field: problem.message for problem in caught.value.problems}
 
 
-ids = st.from_regex(r"[0-9A-Za-z]{1,8}([-_][0-9A-Za-z]{1,8}){0,3}", fullmatch=True)
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+parts = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8)
+ids = st.builds("{}{}{}".format, parts, st.sampled_from(["", "-0", "_a", "-0_Z-9"]), st.just("") | parts)
+words = st.text(max_size=12)
 fractions = st.floats(min_value=0, max_value=1, exclude_min=True, allow_subnormal=False)
 json_values = st.one_of(
     st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False), words
@@ -85,7 +87,7 @@ workflows = st.builds(
     Workflow,
     id=ids,
     nodes=st.lists(
-        st.builds(Node, words, models, st.lists(words, max_size=2).map(tuple), st.booleans()), min_size=1, max_size=4
+        st.builds(Node, words, models, st.lists(words, max_size=2).map(tuple), st.booleans()), min_size=1, max_size=3
     ).map(tuple),
     description=words,
 )
