@@ -4,12 +4,11 @@ elsewhere."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from sidecar.capture.arrival import Arrival
-from sidecar.collector import Collector
 from sidecar.data import Data, to_wire
 from sidecar.kit.ids import fraction
 from sidecar.kit.json import dumps
@@ -19,6 +18,7 @@ from sidecar.queue.values import NewJob
 from sidecar.redaction.detectors import UnredactableError
 from sidecar.redaction.rules import Redaction
 from sidecar.workflow.run import Dropped, Filtered, Item, Kept, Verdict, run_without_models
+from sidecar.workflow.trace import trace
 
 
 class Candidate(NamedTuple):
@@ -139,8 +139,8 @@ def judge(policy: Policy, item: Item) -> Verdict:
     return Kept(item.input) if graph is None else run_without_models(graph, item, "$output")
 
 
-def new_job(arrival: Arrival, policy: Policy, item: Item) -> NewJob:
-    """The job of an input that is kept, redacted. Raises UnredactableError; also when its data cannot be JSON."""
+def new_job(arrival: Arrival, policy: Policy, item: Item, kept: Kept) -> NewJob:
+    """The job of an input that is `kept`, redacted. Raises UnredactableError; also when its data cannot be JSON."""
     item = redacted(policy, item)
     given, output = item.input, item.output
     return NewJob(
@@ -152,19 +152,20 @@ def new_job(arrival: Arrival, policy: Policy, item: Item) -> NewJob:
         version=str(given.metadata.get("version", "")),
         input=dumps(to_wire(given)),
         output=None if output is None else dumps(to_wire(output)),
-        details=_details(arrival, policy.collector),
+        details=_details(arrival, policy, kept),
         destinations=policy.destinations,
         has_workflow=policy.post_queue is not None,
     )
 
 
-def _details(arrival: Arrival, collector: Collector) -> str:
-    return orjson.dumps(
-        {
-            "started_at": arrival.started_at,
-            "latency_seconds": arrival.latency_seconds,
-            "status": 0 if arrival.answered is None else arrival.answered.status,
-            "sample_exchanges": collector.sample_exchanges,
-            "pre_queue_random_sample": collector.pre_queue_random_sample,
-        }
-    ).decode()
+def _details(arrival: Arrival, policy: Policy, kept: Kept) -> str:
+    details: dict[str, Any] = {
+        "started_at": arrival.started_at,
+        "latency_seconds": arrival.latency_seconds,
+        "status": 0 if arrival.answered is None else arrival.answered.status,
+        "sample_exchanges": policy.collector.sample_exchanges,
+        "pre_queue_random_sample": policy.collector.pre_queue_random_sample,
+    }
+    if policy.pre_queue is not None and kept.outputs is not None:
+        details["trace"] = trace(policy.pre_queue, kept.outputs, has_content=policy.redaction is None)
+    return orjson.dumps(details).decode()

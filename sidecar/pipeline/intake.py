@@ -244,7 +244,7 @@ class Intake:
             end = verdict
             if isinstance(end, Kept):
                 try:
-                    record.kept.append(new_job(captured.arrival, policy, item))
+                    record.kept.append(new_job(captured.arrival, policy, item, end))
                     record.changes += item.changes
                     if told is not None:
                         told.append((policy.key, end))

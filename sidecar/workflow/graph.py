@@ -37,6 +37,8 @@ class Step:
     model_id: str
     params: Mapping[str, Any] = field(default_factory=dict)
     """What the node says to the model, read by the shape of its server."""
+    kind: str = ""
+    """What people know it by: the operator's name, or the model's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +169,5 @@ def _step(node: Node, operators: Operators, ground: Ground) -> Step:
     kind = operators.kinds.get(node.model.type_id)
     operator = None if kind is None else build(kind, node, ground)
     inputs = node.inputs or ((kind.default_input if kind else "") or DEFAULT,)
-    return Step(node.id, inputs, operator, "" if operator else node.model.model_id, node.model.params)
+    model_id = "" if operator else node.model.model_id
+    return Step(node.id, inputs, operator, model_id, node.model.params, model_id or node.model.type_id)

@@ -37,6 +37,8 @@ class Kept:
     """The workflow lets the input through; `output` is what came out at its end."""
 
     output: Data
+    outputs: Mapping[str, Data] | None = field(default=None, compare=False, repr=False)
+    """What each node gave and what the first ones read, by id: for a trace. None where no node has run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def run(graph: Graph, item: Item, default: Default) -> Generator[ModelRequest, D
         if output.is_empty:
             emptied = step.id
     results = [outputs[name] for name in graph.ends if not outputs[name].is_empty]
-    return Kept(merge(results)) if results else Filtered(emptied)
+    return Kept(merge(results), outputs) if results else Filtered(emptied)
 
 
 def run_without_models(graph: Graph, item: Item, default: Default) -> Verdict:

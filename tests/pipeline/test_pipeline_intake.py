@@ -116,6 +116,10 @@ async def test_inputs_are_judged_one_by_one_and_the_receipt_is_for_the_exchange(
     assert orjson.loads(jobs[0].output or b"")["concepts"][0]["value"] == 0.5
     assert orjson.loads(jobs[0].details)["latency_seconds"] == 0.01
     assert orjson.loads(jobs[0].details)["status"] == 200
+    nodes = [{"id": "unsure", "kind": "concept-thresholder", "verdict": "passed", "concepts": 2}]
+    traced = orjson.loads(jobs[0].details)["trace"]
+    assert traced["workflow"] == "unsure-only"
+    assert traced["nodes"] == [nodes[0] | {"top": {"id": "0", "value": 0.5}}]
 
 
 async def test_two_collectors_judge_the_same_input_apart(room: Room) -> None:

@@ -26,11 +26,11 @@ class RandomSample(Operator):
 
     def __init__(self, node: Node, params: RandomSampleParams) -> None:
         self.node = node.id
-        self._keep_fraction = params.keep_fraction
+        self.keep_fraction = params.keep_fraction
 
     def __call__(self, inputs: tuple[Data, ...], item: Item) -> Data:
         return inputs[0] if self.keeps(item) else EMPTY
 
     def keeps(self, item: Item) -> bool:
         """What it decides: by the item's names alone, not by its data."""
-        return self._keep_fraction > fraction(item.exchange_id, item.input_index, item.collector, self.node)
+        return self.keep_fraction > fraction(item.exchange_id, item.input_index, item.collector, self.node)
