@@ -37,6 +37,22 @@ class Details(NamedTuple):
         return self.sample_exchanges * self.sample_inputs
 
 
+class Way(NamedTuple):
+    """How an input came to the try that is being made. Times are in seconds since the epoch."""
+
+    job_id: int
+    destination: str
+    queued_at: float
+    tried_at: float
+    attempt: int
+    siblings: int
+    """How many other destinations the job has."""
+    trace_wire: str
+    """The JSON of what the post-queue workflow's nodes made of it; blank where it has none."""
+    tries_wire: str
+    """The tries before that failed, as the queue keeps them; blank where there is none."""
+
+
 class Parcel(NamedTuple):
     """One input to post. `user_id` and `app_id` are its collector's; `created_at` is in seconds since the epoch."""
 
@@ -62,6 +78,8 @@ class Parcel(NamedTuple):
     """The JSON of the model's output for it, whether or not it is attached to `data`; None when it sent none."""
     details_wire: str = "{}"
     """The JSON that the queue keeps with the input."""
+    way: Way | None = None
+    """How it came to this try; None where nobody asks."""
 
     def given(self) -> Data:
         """The original input, read anew at each call."""

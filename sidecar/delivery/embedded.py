@@ -1,6 +1,7 @@
 """The embedded app: kept inputs become rows of the product's own database.
 
 Promises that what is delivered is on the disk. An id that is there already is success: an earlier try had stored it.
+With each input stands its story, so that its way can be told when the job is gone.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import orjson
 import sqlalchemy
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -72,4 +74,26 @@ class EmbeddedApp:
             model=parcel.model,
             version=parcel.version,
             wire=parcel.wire,
+            story=_story_of(parcel),
         )
+
+
+def _story_of(parcel: Parcel) -> str:
+    """The JSON that is stored with the input; what the queue wrote already stands in it as it is."""
+    way = parcel.way
+    if way is None:
+        return ""
+    story = {
+        "job_id": way.job_id,
+        "exchange_id": parcel.exchange_id,
+        "input_index": parcel.input_index,
+        "details": orjson.Fragment(parcel.details_wire),
+        "trace": orjson.Fragment(way.trace_wire) if way.trace_wire else None,
+        "destination": way.destination,
+        "siblings": way.siblings,
+        "queued_at": way.queued_at,
+        "delivered_at": way.tried_at,
+        "attempt": way.attempt,
+        "tries": way.tries_wire,
+    }
+    return orjson.dumps(story).decode()

@@ -20,7 +20,7 @@ from sidecar import collector
 from sidecar.data import Data, from_wire, to_wire
 from sidecar.delivery import outcome
 from sidecar.delivery.backoff import retry_at
-from sidecar.delivery.destination import Destination, Parcel, input_id_of
+from sidecar.delivery.destination import Destination, Parcel, Way, input_id_of
 from sidecar.delivery.outcome import Outcome
 from sidecar.errors import ConfigurationError, PermanentError, TransientError
 from sidecar.events import Events
@@ -47,6 +47,7 @@ from sidecar.queue.values import (
 from sidecar.redaction.detectors import UnredactableError
 from sidecar.workflow import run as workflow
 from sidecar.workflow.graph import Graph
+from sidecar.workflow.trace import trace
 
 LEASE_SECONDS = 300.0
 WORKFLOWS_AT_ONCE = 16
@@ -71,6 +72,8 @@ class Ready(NamedTuple):
     """The JSON of `data` where it is the job's own: it need not be written again."""
     changes: tuple[Change, ...] = ()
     """What the workflow's nodes remember of it."""
+    trace: str = ""
+    """What the workflow's nodes made of it, in this lease or in an earlier one."""
 
 
 class Batch:
@@ -143,7 +146,7 @@ class Batch:
                 break
             ready = [item for item in done if isinstance(item, Ready)]
             if destination is None:
-                await self._settle([Settlement(item.job, Split(), item.result, item.changes) for item in ready])
+                await self._settle([Settlement(item.job, Split(), *_found(item)) for item in ready])
                 continue
             waiting += ready
             while len(waiting) >= destination.max_batch:
@@ -164,7 +167,7 @@ class Batch:
             output = _read(job.output) if job.output is not None and policy.collector.collect_outputs else None
             result = _read(job.result) if job.result is not None and job.siblings else None
             data = posted_data(policy.collector, given, output, result)
-            return Ready(job, data, None, job.input if data is given else b"")
+            return Ready(job, data, None, job.input if data is given else b"", trace=job.trace)
         except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
             return self._failed(job, error)
 
@@ -193,18 +196,21 @@ class Batch:
         given = _read(job.input)
         output = _read(job.output) if job.output is not None else None
         if job.result is not None:
-            return Ready(job, posted_data(policy.collector, given, output, _read(job.result)), None)
+            data = posted_data(policy.collector, given, output, _read(job.result))
+            return Ready(job, data, None, trace=job.trace)
         started_at = _started_at(job)
         item = workflow.Item(bytes.fromhex(job.exchange_id), job.input_index, job.collector, given, output, started_at)
         try:
             async with self._asking, asyncio.timeout(WORKFLOW_SECONDS):
                 verdict = await finish(workflow.run(graph, item, "$input"), self._ask)
-            return self._judged(policy, job, item, verdict)
+            return self._judged(policy, graph, job, item, verdict)
         except BaseException:
             item.give_back()  # no verdict: it is decided again
             raise
 
-    def _judged(self, policy: Policy, job: Job, item: workflow.Item, verdict: workflow.Verdict) -> Ready | Settlement:
+    def _judged(
+        self, policy: Policy, graph: Graph, job: Job, item: workflow.Item, verdict: workflow.Verdict
+    ) -> Ready | Settlement:
         if isinstance(verdict, workflow.Filtered):
             return Settlement(job, Filtered("post_queue"), changes=item.changes)
         if isinstance(verdict, workflow.Dropped):
@@ -214,18 +220,22 @@ class Batch:
             return Settlement(job, Dropped(verdict.reason, detail))
         result = verdict.output if policy.redaction is None else policy.redaction.result(verdict.output)
         data = posted_data(policy.collector, item.input, item.output, result)
-        return Ready(job, data, dumps(to_wire(result)), changes=item.changes)
+        traced = trace(graph, verdict.outputs or {}, has_content=policy.redaction is None)
+        wire = dumps(to_wire(result))
+        return Ready(job, data, wire, changes=item.changes, trace=orjson.dumps(traced).decode())
 
     async def _deliver(self, policy: Policy, destination: Destination, ready: Sequence[Ready]) -> None:
         """Post and settle. Where a destination raises, which none may, each input is posted by itself."""
         try:
-            outcomes = await destination.deliver([_parcel(policy, item) for item in ready])
+            now = self._clock.now()
+            outcomes = await destination.deliver([_parcel(policy, item, now) for item in ready])
             ends = zip(ready, outcomes, strict=True)
             settlements = [self._settlement(policy, item, each)._replace(changes=item.changes) for item, each in ends]
         except Exception as error:  # noqa: BLE001 - one input that trips a bug of ours must not stop the others
             if len(ready) == 1:
                 end = self._unexpected(ready[0].job, error)
-                await self._settle([end._replace(result=ready[0].result, changes=ready[0].changes)])
+                result, changes, traced = _found(ready[0])
+                await self._settle([end._replace(result=result, changes=changes, trace=traced)])
                 return
             for item in ready:
                 await self._deliver(policy, destination, [item])
@@ -237,8 +247,8 @@ class Batch:
             return Settlement(item.job, _DELIVERED)
         if isinstance(end, outcome.Retry):
             later = self._later(item.job, end.reason, policy.told(end.detail), end.after_seconds)
-            return later._replace(result=item.result)
-        return Settlement(item.job, Rejected(end.reason, policy.told(end.detail)), item.result)
+            return later._replace(result=item.result, trace=item.trace)
+        return Settlement(item.job, Rejected(end.reason, policy.told(end.detail)), item.result, trace=item.trace)
 
     def _unexpected(self, job: Job, error: Exception) -> Settlement:
         self._events.task_failed(f"dispatch {job.collector}", error)
@@ -276,6 +286,11 @@ def _is_unavailable(item: Ready | Settlement) -> bool:
     return isinstance(item, Settlement) and isinstance(item.end, Retry) and item.end.reason == _UNAVAILABLE
 
 
+def _found(item: Ready) -> tuple[bytes | None, tuple[Change, ...], str]:
+    """What the workflow gave, what its nodes remember and what they made of the input."""
+    return item.result, item.changes, item.trace
+
+
 def _started_at(job: Job) -> float:
     """When its exchange started, in seconds since the epoch."""
     return float(orjson.loads(job.details).get("started_at", job.created_at))
@@ -285,7 +300,7 @@ def _read(content: bytes) -> Data:
     return from_wire(orjson.loads(content))
 
 
-def _parcel(policy: Policy, item: Ready) -> Parcel:
+def _parcel(policy: Policy, item: Ready, now: float) -> Parcel:
     job = item.job
     return Parcel(
         input_id=input_id_of(job.exchange_id, job.input_index, job.collector),
@@ -303,4 +318,10 @@ def _parcel(policy: Policy, item: Ready) -> Parcel:
         given_wire=job.input,
         output_wire=job.output,
         details_wire=job.details,
+        way=_way(item, now),
     )
+
+
+def _way(item: Ready, now: float) -> Way:
+    job = item.job
+    return Way(job.id, job.destination, job.queued_at, now, job.attempts, job.siblings, item.trace, job.tries)

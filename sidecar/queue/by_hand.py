@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from sidecar.queue import rows
+from sidecar.queue import ended, rows
 from sidecar.queue.states import Event, State, after, state_of_job, states_before
 from sidecar.queue.values import DeliveryView, JobView, Wanted
 from sidecar.store.tables import DELIVERY, JOB
@@ -18,12 +18,16 @@ from sidecar.store.tables import DELIVERY, JOB
 _ROWS = DELIVERY.alias()
 
 
-def remove(connection: Connection, event: Event, reason: str, *conditions: ColumnElement[bool]) -> Counter[str]:
+def remove(
+    connection: Connection, event: Event, reason: str, now: float, *conditions: ColumnElement[bool]
+) -> Counter[str]:
     """End the jobs of which a row meets `conditions` and `event` may touch it, as dropped; gives counts by collector.
     A job of which another row is in a state that `event` may not touch stays, unless that row has ended."""
     chosen = select(DELIVERY.c.job_id).where(rows.may(event), *conditions, ~_has_other(event))
     found = select(JOB.c.collector, func.count()).where(JOB.c.id.in_(chosen)).group_by(JOB.c.collector)
     removed: Counter[str] = Counter({row[0]: row[1] for row in connection.execute(found)})
+    shared = ended.shared(connection, DELIVERY.c.job_id.in_(chosen))
+    ended.keep(connection, shared, now, dict.fromkeys(shared, reason))
     connection.execute(delete(JOB).where(JOB.c.id.in_(chosen)))
     rows.count(connection, {(collector, State.DROPPED.value, reason): number for collector, number in removed.items()})
     return removed
@@ -43,7 +47,8 @@ def count_jobs(connection: Connection, event: Event, wanted: Wanted) -> int:
 
 
 def revive(connection: Connection, wanted: Wanted, now: float) -> int:
-    """Queue dead rows again as if new, keeping what their workflow gave. Gives of how many jobs."""
+    """Queue dead rows again as if new, keeping what their workflow gave and which tries failed. Gives of how many
+    jobs."""
     jobs = count_jobs(connection, Event.RETRIED_BY_HAND, wanted)
     state = after(State.DEAD, Event.RETRIED_BY_HAND).value
     values = {"state": state, "queued_at": now, "retry_at": now, **rows.FRESH}

@@ -20,11 +20,23 @@ from sidecar.errors import CapacityError, TransientError
 from sidecar.events import Events
 from sidecar.kit.clock import Clock
 from sidecar.memory import Change, Entry, Place, give_back
-from sidecar.queue import by_hand, leases, memories, statements
+from sidecar.queue import by_hand, leases, memories, statements, stories
 from sidecar.queue.displacing import PRE_QUEUE
 from sidecar.queue.leases import NONE, Limit, Passed
 from sidecar.queue.states import Event, State
-from sidecar.queue.values import EVERY, Counts, Job, JobView, NewJob, Retry, Settlement, Split, Wanted
+from sidecar.queue.values import (
+    EVERY,
+    Counts,
+    DeliveryStory,
+    Job,
+    JobStory,
+    JobView,
+    NewJob,
+    Retry,
+    Settlement,
+    Split,
+    Wanted,
+)
 from sidecar.store.database import Database
 from sidecar.store.tables import DELIVERY
 
@@ -177,8 +189,21 @@ class JobQueue:
         size = min(max(limit, 1), _MAX_PAGE)
         return await self._read("list_jobs", lambda c: by_hand.list_jobs(c, wanted, before, size))
 
+    async def find_job(self, job_id: int) -> JobStory | None:
+        """All that is known of a pending or dead job, with its content; None where there is none of that id."""
+        return await self._read("find_job", lambda c: stories.find_job(c, job_id))
+
+    async def find_destinations(
+        self, exchange_id: str, input_index: int, collector: str
+    ) -> tuple[DeliveryStory, ...]:  # fmt: skip
+        """How a job stands with each destination, or ended there if it had several; none where it is not known."""
+        return await self._read(
+            "find_destinations", lambda c: stories.find_destinations(c, exchange_id, input_index, collector)
+        )
+
     async def _remove(self, doing: str, event: Event, reason: str, *conditions: ColumnElement[bool]) -> int:
-        removed = await self._write(doing, lambda c: by_hand.remove(c, event, reason, *conditions))
+        now = self._clock.now()
+        removed = await self._write(doing, lambda c: by_hand.remove(c, event, reason, now, *conditions))
         for collector, count in removed.items():
             self._events.jobs_settled(collector, State.DROPPED.value, reason, count)
         return removed.total()
@@ -190,7 +215,7 @@ class JobQueue:
     def _say_settled(self, settled: statements.Settled) -> None:
         retries: dict[tuple[str, str], list[float]] = {}
         goes_on = False
-        for job, end, _, _ in settled.standing:
+        for job, end, *_ in settled.standing:
             goes_on |= isinstance(end, Split)
             if isinstance(end, Retry):
                 retries.setdefault((job.collector, end.reason), []).append(end.retry_at)

@@ -110,7 +110,7 @@ _LEASE = (
         attempts=DELIVERY.c.attempts + 1,
     )
 )
-_OF_ROW = ("queued_at", "attempts", "reason", "leased_until", "voids", "destination", "siblings")
+_OF_ROW = ("queued_at", "attempts", "reason", "leased_until", "voids", "destination", "siblings", "tries")
 _LEASED = select(*((DELIVERY if name in _OF_ROW else JOB).c[name] for name in Job._fields)).join_from(
     DELIVERY, JOB, DELIVERY.c.job_id == JOB.c.id
 ).where(*_NAMED)  # fmt: skip

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from sidecar.memory import Change
-from sidecar.queue import rows
+from sidecar.queue import ended, rows
 from sidecar.queue.displacing import displace
 from sidecar.queue.memories import remember
 from sidecar.queue.states import State, after
-from sidecar.queue.values import EVENT_OF, WORKFLOW, Counts, End, Job, NewJob, Settlement, Split
+from sidecar.queue.tries import Try, add
+from sidecar.queue.values import EVENT_OF, WORKFLOW, Counts, End, Job, NewJob, Rejected, Retry, Settlement, Split
 from sidecar.store.insert import insert_new, take_ids
 from sidecar.store.tables import DELIVERY, JOB
 
@@ -84,16 +85,21 @@ def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]
     over = {s.job.id: s for s in reversed(standing) if _is_over(s.job, s.end)}
     going_on = [s for s in standing if s.job.id not in over]
     ends = Counter((s.job.collector, _NEXT[type(s.end)].value, s.end.reason) for s in over.values())
+    ended.keep(connection, [s.job.id for s in over.values() if s.job.siblings], now, _reasons(over))
     rows.end_jobs(connection, list(over))
     split = [s for s in going_on if isinstance(s.end, Split)]
-    _keep(connection, [s for s in going_on if not isinstance(s.end, Split)])
+    _keep(connection, [s for s in going_on if not isinstance(s.end, Split)], now)
     _keep_results(connection, going_on)
     _split(connection, [s.job.id for s in split], now)
-    ends += _settle_shared(connection, [s for s in going_on if s.job.siblings])
+    ends += _settle_shared(connection, [s for s in going_on if s.job.siblings], now)
     ends += Counter((s.job.collector, State.DEAD.value, s.end.reason) for s in going_on if _is_dead_alone(s))
     rows.count(connection, {end: number for end, number in ends.items() if end[1] != State.DEAD.value})
     remember(connection, [change for settlement in standing for change in settlement.changes])
     return Settled(standing, ends)
+
+
+def _reasons(over: Mapping[int, Settlement]) -> dict[int, str]:
+    return {job_id: settlement.end.reason for job_id, settlement in over.items()}
 
 
 def _standing(connection: Connection, owner: str, settlements: Sequence[Settlement]) -> list[Settlement]:
@@ -136,31 +142,40 @@ _KEEP = (
         retry_at=bindparam("next_retry_at"),
         reason=bindparam("why"),
         detail=bindparam("in_words"),
+        settled_at=bindparam("ended_at"),
+        tries=bindparam("all_tries"),
         voids=0,
         **rows.FREE,
     )
 )
-_KEEP_RESULT = update(JOB).where(JOB.c.id == bindparam("the_job")).values(result=bindparam("found"))
+_KEEP_RESULT = (
+    update(JOB).where(JOB.c.id == bindparam("the_job")).values(result=bindparam("found"), trace=bindparam("traced"))
+)
 
 
-def _keep(connection: Connection, settlements: Sequence[Settlement]) -> None:
-    kept = [
-        {
-            "the_job": settlement.job.id,
-            "the_destination": settlement.job.destination,
-            "next_state": _NEXT[type(settlement.end)].value,
-            "next_retry_at": getattr(settlement.end, "retry_at", 0.0),
-            "why": settlement.end.reason,
-            "in_words": _storable(settlement.end.detail[:_DETAIL_CHARACTERS]),
-        }
-        for settlement in settlements
-    ]
+def _keep(connection: Connection, settlements: Sequence[Settlement], now: float) -> None:
+    kept = [_kept(settlement.job, settlement.end, now) for settlement in settlements]
     if kept:
         connection.execute(_KEEP, kept)
 
 
+def _kept(job: Job, end: End, now: float) -> dict[str, Any]:
+    detail = _storable(end.detail[:_DETAIL_CHARACTERS])
+    has_failed = isinstance(end, Retry | Rejected)
+    return {
+        "the_job": job.id,
+        "the_destination": job.destination,
+        "next_state": _NEXT[type(end)].value,
+        "next_retry_at": getattr(end, "retry_at", 0.0),
+        "why": end.reason,
+        "in_words": detail,
+        "ended_at": now,
+        "all_tries": add(job.tries, Try(job.attempts, now, end.reason, detail)) if has_failed else job.tries,
+    }
+
+
 def _keep_results(connection: Connection, settlements: Iterable[Settlement]) -> None:
-    found = [{"the_job": s.job.id, "found": s.result} for s in settlements if s.result is not None]
+    found = [{"the_job": s.job.id, "found": s.result, "traced": s.trace} for s in settlements if s.result is not None]
     if found:
         connection.execute(_KEEP_RESULT, found)
 
@@ -178,7 +193,9 @@ def _split(connection: Connection, ids: Sequence[int], now: float) -> None:
     insert_new(connection, DELIVERY, made)
 
 
-def _settle_shared(connection: Connection, settlements: Sequence[Settlement]) -> Counter[tuple[str, str, str]]:
+def _settle_shared(
+    connection: Connection, settlements: Sequence[Settlement], now: float
+) -> Counter[tuple[str, str, str]]:
     """End the jobs of several destinations of which none is pending or dead any more, and tell the dead ones too."""
     ends: Counter[tuple[str, str, str]] = Counter()
     if not settlements:
@@ -187,7 +204,9 @@ def _settle_shared(connection: Connection, settlements: Sequence[Settlement]) ->
     for collector, state, reason in jobs.values():
         if state.is_ended or state is State.DEAD:
             ends[collector, state.value, reason] += 1
-    rows.end_jobs(connection, [job_id for job_id, standing in jobs.items() if standing.state.is_ended])
+    over = [job_id for job_id, standing in jobs.items() if standing.state.is_ended]
+    ended.keep(connection, over, now)
+    rows.end_jobs(connection, over)
     return ends
 
 

@@ -72,6 +72,10 @@ class Job(NamedTuple):
     """Whom it is leased for; `WORKFLOW` where all wait for that."""
     siblings: int = 0
     """How many other destinations the job has."""
+    trace: str = ""
+    """What the nodes of the post-queue workflow made of it in an earlier lease, as JSON; blank when it has not run."""
+    tries: str = ""
+    """Those for this destination that failed, see `tries`."""
 
     @property
     def lane(self) -> Lane:
@@ -110,6 +114,34 @@ class JobView(NamedTuple):
     detail: str
     destinations: tuple[DeliveryView, ...] = ()
     """Every one that the job has."""
+
+
+class DeliveryStory(NamedTuple):
+    """How a job stands with one destination, or ended there, and how it came to that."""
+
+    destination: str
+    state: str
+    queued_at: float
+    retry_at: float
+    attempts: int
+    reason: str
+    detail: str
+    settled_at: float
+    """When its last lease came to an end; 0 before the first did."""
+    tries: str
+    """Those that failed, see `tries`."""
+
+
+class JobStory(NamedTuple):
+    """All that is known of a pending or dead job, with its content."""
+
+    view: JobView
+    details: str
+    trace: str
+    input: bytes
+    output: bytes | None
+    result: bytes | None
+    destinations: tuple[DeliveryStory, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +231,12 @@ EVENT_OF: Mapping[type[End], Event] = {
 
 
 class Settlement(NamedTuple):
-    """How the lease of `job` ended. `result` is kept with a job that stays, so that its workflow never runs twice."""
+    """How the lease of `job` ended. `result` is kept with a job that stays, so that its workflow never runs twice, and
+    `trace` with it: what the workflow's nodes made of it."""
 
     job: Job
     end: End
     result: bytes | None = None
     changes: tuple[Change, ...] = ()
     """What the workflow's nodes remember of it."""
+    trace: str = ""

@@ -44,6 +44,8 @@ class StoredInput(NamedTuple):
     """Size of the media content; a listing leaves the content itself out of `data`."""
     wire: bytes = b""
     """The JSON of `data.to_wire(data)` where who stores has it at hand; never given back."""
+    story: str = ""
+    """How it came here, as JSON, where a collector posted it; given back by `get_input` alone."""
 
 
 class Content(NamedTuple):
@@ -111,7 +113,7 @@ def list_inputs(
     """
     size = min(max(per_page, 1), MAX_PER_PAGE)
     ids = input_search.find(connection, (user_id, app_id), wanted, size, before, (max(page, 1) - 1) * size)
-    columns = [column for column in INPUT.c if column.name != "content"]
+    columns = [column for column in INPUT.c if column.name not in ("content", "story")]
     statement = select(*columns, func.coalesce(func.length(INPUT.c.content), 0).label("content_bytes")).where(
         INPUT.c.user_id == user_id, INPUT.c.app_id == app_id, INPUT.c.id.in_(ids)
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA = 2
+SCHEMA = 3
 """Which schema the tables below are. There is no way from an older one: `store.database` refuses it."""
 
 
@@ -129,7 +129,10 @@ class JobRow(SQLModel, table=True):
     split_into: str = ""
     """The names of the destinations that get a row each once its workflow has run; blank where they have theirs."""
     details: str = "{}"
-    """JSON: what was known when the input was kept (sampling rate, HTTP status, latency, trace ids)."""
+    """JSON: what was known when the input was kept (sampling rate, HTTP status, latency), and what the nodes of the
+    pre-queue workflow made of it."""
+    trace: str = ""
+    """JSON: what the nodes of the post-queue workflow made of it; written with `result`."""
     result: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     """What the post-queue workflow gave, once it has run: it never runs twice for one job."""
     output: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
@@ -170,6 +173,28 @@ class DeliveryRow(SQLModel, table=True):
     """Why it waits, is dead or was let go: a name that is counted."""
     detail: str = ""
     """The same in words, for a person."""
+    settled_at: float = 0.0
+    """When its last lease came to an end."""
+    tries: str = ""
+    """Those that failed, see `queue.tries`; they stay when it is put back by hand."""
+
+
+class EndedJobRow(SQLModel, table=True):
+    """What a job of several destinations had come to with each of them when it ended: the newest few thousand."""
+
+    __tablename__ = "ended_job"
+    __table_args__ = (
+        Index("ended_job_named", "exchange_id", "input_index", "collector"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    exchange_id: str
+    input_index: int
+    collector: str
+    ended_at: float
+    destinations: str
+    """JSON, see `queue.ended`."""
 
 
 class TallyRow(SQLModel, table=True):
@@ -229,6 +254,8 @@ class InputRow(SQLModel, table=True):
     model: str = ""
     version: str = ""
     created_at: float
+    story: str = ""
+    """JSON: how a collector's input came here, see `delivery.embedded`; blank for any other."""
 
 
 class InputConceptRow(SQLModel, table=True):
@@ -263,12 +290,13 @@ AUDIT = _table(AuditRow)
 SCHEMA_VERSION = _table(SchemaRow)
 JOB = _table(JobRow)
 DELIVERY = _table(DeliveryRow)
+ENDED_JOB = _table(EndedJobRow)
 TALLY = _table(TallyRow)
 NODE_MEMORY = _table(NodeMemoryRow)
 INPUT = _table(InputRow)
 INPUT_CONCEPT = _table(InputConceptRow)
 TABLES = (
-    COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, API_KEY, AUDIT, SCHEMA_VERSION, JOB, DELIVERY, TALLY, NODE_MEMORY,
-    INPUT, INPUT_CONCEPT,
+    COLLECTOR, WORKFLOW, CONCEPT_RELATION, SECRET, API_KEY, AUDIT, SCHEMA_VERSION, JOB, DELIVERY, ENDED_JOB, TALLY,
+    NODE_MEMORY, INPUT, INPUT_CONCEPT,
 )  # fmt: skip
 """Ours alone: whatever else a process defines with SQLModel stands in the same metadata."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 import sqlalchemy
 from support.clock import FakeClock
@@ -11,7 +12,7 @@ from support.clock import FakeClock
 from sidecar.collector import Destination
 from sidecar.data import Data, Text
 from sidecar.delivery.clarifai import ClarifaiApp
-from sidecar.delivery.destination import Parcel
+from sidecar.delivery.destination import Parcel, Way
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
 from sidecar.delivery.outcome import Delivered, Retry
 from sidecar.delivery.registry import DESTINATIONS, Parts, check_options, new_session, open_destination
@@ -40,6 +41,23 @@ async def test_parcels_become_inputs_of_their_collectors_app(tmp_path: Path) -> 
     assert stored is not None
     assert (stored.collector, stored.caller, stored.model, stored.version) == ("watch", "alice", "digits", "1")
     assert (stored.data, stored.dataset_ids, stored.created_at) == (Data(text=Text("t")), ("d", "week"), 5.0)
+
+
+async def test_with_an_input_of_a_collector_stands_how_it_came_there(tmp_path: Path) -> None:
+    way = Way(7, "app", 1.0, 9.0, 3, 1, '{"workflow":"w","nodes":[]}', '[0,[1,2.0,"http_503","away"]]')
+    made = parcel("a")._replace(exchange_id="e", input_index=2, details_wire='{"status":200}', way=way)
+    async with Database(sqlite_url(tmp_path)) as database:
+        await EmbeddedApp(EmbeddedOptions(), database).deliver([made, parcel("b")])
+        stored = await database.read(lambda c: get_input(c, "local", "main", "a"))
+        other = await database.read(lambda c: get_input(c, "local", "main", "b"))
+    assert stored is not None
+    assert orjson.loads(stored.story) == {
+        "job_id": 7, "exchange_id": "e", "input_index": 2, "details": {"status": 200},
+        "trace": {"workflow": "w", "nodes": []}, "destination": "app", "siblings": 1, "queued_at": 1.0,
+        "delivered_at": 9.0, "attempt": 3, "tries": way.tries_wire,
+    }  # fmt: skip
+    assert other is not None
+    assert other.story == ""
 
 
 async def test_a_broken_database_means_another_try(tmp_path: Path) -> None:

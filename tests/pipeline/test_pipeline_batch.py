@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+import orjson
 import pytest
 from support.clock import FakeClock
-from support.dispatch_room import DISAGREE, Room, job, nothing_pending, open_room
+from support.dispatch_room import DISAGREE, RETRY_FOR_SECONDS, Room, job, nothing_pending, open_room
 from support.policies import collector, plan
 
 from sidecar.data import Concept, Data, Text
 from sidecar.delivery.destination import Parcel
-from sidecar.delivery.outcome import Delivered, Outcome
+from sidecar.delivery.outcome import Delivered, Outcome, Retry
 from sidecar.errors import ConfigurationError, TransientError
 from sidecar.events import Events
 from sidecar.pipeline.batch import LEASE_SECONDS, WORKFLOWS_AT_ONCE
 from sidecar.queue.jobs import LEASE_BYTES, JobQueue
 from sidecar.queue.leases import NONE, Passed
+from sidecar.queue.tries import read
 from sidecar.queue.values import Job, Settlement
 from sidecar.store.database import Database
 from sidecar.workflow.run import ModelRequest
@@ -122,3 +124,22 @@ async def test_work_that_would_outlast_its_lease_is_given_back_and_what_is_done_
     ledger = await room.until(nothing_pending)
     assert ledger.total.delivered == 40
     assert len(room.asked) == 40
+
+
+async def test_what_the_workflows_nodes_made_of_an_input_is_told_at_every_try(room: Room) -> None:
+    room.plan = plan([collector(post_queue_workflow_id="disagree")], DISAGREE, models=["second"])
+    room.place().answer = lambda _parcel: Retry("http_503", "away")
+    await room.jobs.record([job(1, output=Data(concepts=(Concept("0", 0.8),)))], {})
+    await room.until(lambda ledger: ledger.reasons["pending"] == {"http_503": 1})
+    room.place().answer = lambda _parcel: Delivered()
+    room.later(RETRY_FOR_SECONDS / 2)
+    await room.until(nothing_pending)
+    first, second = (parcel.way for (parcel,) in room.place().batches)
+    assert first is not None
+    assert second is not None
+    nodes = orjson.loads(first.trace_wire)["nodes"]
+    assert [(each["id"], each["kind"], each["verdict"]) for each in nodes] == [
+        ("second", "second", "passed"), ("differ", "disagreement-filter", "passed"),
+    ]  # fmt: skip
+    assert (second.trace_wire, second.attempt, len(room.asked)) == (first.trace_wire, 2, 1)
+    assert [(each.attempt, each.reason) for each in read(second.tries_wire).kept] == [(1, "http_503")]

@@ -152,7 +152,7 @@ async def test_columns_that_rows_leave_out_have_their_defaults(tmp_path: Path) -
 
 async def test_a_limit_on_the_file_counts_as_a_full_disk_and_deleting_makes_room(tmp_path: Path) -> None:
     async with Database(sqlite_url(tmp_path), limit_bytes=2 * 1024 * 1024) as database:
-        row = {"user_id": "u", "app_id": "a", "data": b"x" * 350_000, "created_at": 0.0}
+        row = {"user_id": "u", "app_id": "a", "data": b"x" * 340_000, "created_at": 0.0}
 
         def insert(connection: Connection, name: int) -> None:
             connection.execute(INPUT.insert(), [row | {"id": str(name)}])
