@@ -154,12 +154,12 @@ async def list_all(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    return answer(input=_show(await _found(request)))
+    return answer(input=_show(await found_in(request)))
 
 
 async def list_annotations(request: web.Request) -> web.Response:
     """What models said of an input and was kept with it: each with its concepts and regions."""
-    found = await _found(request)
+    found = await found_in(request)
     kept = [(name, found.data.metadata.get(name)) for name in _ANNOTATIONS]
     shown = [
         {
@@ -180,7 +180,7 @@ async def content(request: web.Request) -> web.Response:
     """The bytes of an input's image, video or audio; of its tensor `tensor`, as NumPy's .npy; or of its raw body."""
     if "tensor" in request.query:
         tensor = next(
-            (each for each in (await _found(request)).data.tensors if each.name == request.query["tensor"]), None
+            (each for each in (await found_in(request)).data.tensors if each.name == request.query["tensor"]), None
         )
         served = None if tensor is None else npy_of(tensor)
         if served is None:
@@ -189,15 +189,15 @@ async def content(request: web.Request) -> web.Response:
     owner, name = owner_of(request), request.match_info["id"]
     found = await request.app[PARTS].database.read(lambda connection: store.read_content(connection, *owner, name))
     if found is None:
-        raw = (await _found(request)).data.raw
+        raw = (await found_in(request)).data.raw
         if raw is None:
             raise NotFoundError(f"no input {name!r} with content in this app")
         return _served(raw.content, "application/octet-stream")
     return _served(found.body, found.media_type)
 
 
-async def _found(request: web.Request) -> StoredInput:
-    """Raises NotFoundError."""
+async def found_in(request: web.Request) -> StoredInput:
+    """The input that the path names. Raises NotFoundError."""
     owner, name = owner_of(request), request.match_info["id"]
     found = await request.app[PARTS].database.read(lambda connection: store.get_input(connection, *owner, name))
     if found is None:

@@ -19,6 +19,7 @@ from sidecar.admin import (
     keys,
     shown_settings,
     state,
+    stories,
     tail,
     workflows,
 )
@@ -67,8 +68,10 @@ _CONTRACT = (
 """Each of them stands at both of the contract's paths."""
 _OURS = (
     Route("GET", f"/v1{APP}/inputs/{{id}}/content", inputs.content, Scope.INPUTS, query=bodies.ContentQuery),
+    Route("GET", f"/v1{APP}/inputs/{{id}}/story", stories.of_input, Scope.INPUTS),
     Route("GET", "/v1/collectors", collectors.list_everywhere, Scope.READ),
     Route("GET", "/v1/jobs", jobs.list_all, Scope.READ, query=bodies.JobsQuery),
+    Route("GET", "/v1/jobs/{id}", stories.of_job, Scope.INPUTS),
     Route("POST", "/v1/jobs/retry", jobs.retry, Scope.WRITE, bodies.ChooseJobs),
     Route("POST", "/v1/jobs/discard", jobs.discard, Scope.WRITE, bodies.ChooseJobs),
     Route("GET", "/v1/ledger", state.ledger, Scope.READ),

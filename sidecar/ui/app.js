@@ -13,12 +13,13 @@ const VIEWS = {
   input: () => import("./story.js"),
   traffic: () => import("./traffic.js"),
   queue: () => import("./queue.js"),
+  job: () => import("./job.js"),
   ledger: () => import("./ledger.js"),
   events: () => import("./events.js"),
   settings: () => import("./settings.js"),
   keys: () => import("./keys.js"),
 };
-const UNDER = { collector: "collectors", input: "inputs", settings: "events", keys: "events" };
+const UNDER = { collector: "collectors", input: "inputs", job: "queue", settings: "events", keys: "events" };
 const ADMIN = ["events", "settings", "keys"];
 let view = null;
 let timer = 0;

@@ -70,7 +70,8 @@ export function shown(input, isWhole = false) {
   if (data.tensors?.length) return tensors(data.tensors, most);
   const media = data.image || data.video || data.audio;
   if (media?.url) return element("pre", "", media.url);
-  if (data.raw) return element("pre", "", `${data.raw.media_type || "raw body"}\n${bytes(Math.floor((data.raw.base64.length * 3) / 4))}`);
+  if (media?.content_bytes) return element("pre", "", `${bytes(media.content_bytes)}\nshown once it is in the app`);
+  if (data.raw) return element("pre", "", `${data.raw.media_type || "raw body"}\n${bytes(data.raw.content_bytes ?? Math.floor((data.raw.base64.length * 3) / 4))}`);
   if (data.concepts?.length) return element("pre", "", data.concepts.map((each) => each.name || each.id).join("\n"));
   return element("pre", "", JSON.stringify(data.metadata || {}, null, 1).slice(0, most * 2));
 }

@@ -2,7 +2,7 @@
 
 import { askJson } from "./api.js";
 import { Bulk } from "./bulk.js";
-import { button, cell, element, empty, having, keep, say, table, title } from "./dom.js";
+import { button, cell, element, empty, having, keep, link, say, table, title } from "./dom.js";
 import { choiceFilter, Filters, momentFilter, textFilter } from "./filters.js";
 import { ago, ahead, clock, namesOf, plural, whole, words } from "./format.js";
 import { tell } from "./notices.js";
@@ -151,7 +151,7 @@ class Queue {
     const isShared = job.destinations.length > 1;
     const alone = [element("div", "", words(job.reason) || "–"), job.detail && element("div", "note", job.detail)];
     return [
-      cell("Job", "", element("div", "", `#${job.id}`), element("div", "note", at(job.created_at, false))),
+      cell("Job", "", element("div", "", link(`#${job.id}`, `#/job/${job.id}`)), element("div", "note", at(job.created_at, false))),
       cell("Collector", "name", job.collector),
       cell("From", "", element("div", "", job.caller || "–"), element("div", "note", from)),
       cell("State", "state", element("span", `tag ${toneOf(job)}`, labelOf(job))),

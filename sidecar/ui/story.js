@@ -1,32 +1,12 @@
 /* One input's whole story: what was asked, what was answered, how it was judged, where it went. */
 
 import { askJson, idOf, placeOf } from "./api.js";
-import { conceptBar, shown, topFirst } from "./content.js";
+import { answer, deliveries, facts, judged, note, output, part, request, source } from "./chapters.js";
+import { shown } from "./content.js";
 import { element, link, say, title } from "./dom.js";
-import { clock, latency } from "./format.js";
+import { clock } from "./format.js";
 
-const OWN = new Set(["model_output", "workflow_output", "headers", "query"]);
-const CONCEPTS = 10;
-
-/** Names with what they are; blank ones are left out. */
-function facts(pairs) {
-  const shownPairs = pairs.filter(([, value]) => value !== undefined && value !== null && value !== "" );
-  return element("dl", "facts", ...shownPairs.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", plain(value))]));
-}
-
-const plain = (value) => (value instanceof Node ? value : typeof value === "object" ? JSON.stringify(value) : String(value));
-
-function output(data) {
-  if (!data) return null;
-  const { concepts, ...rest } = data;
-  const bars = topFirst(concepts).slice(0, CONCEPTS).map((concept) => conceptBar(concept, ""));
-  const others = Object.keys(rest).length ? element("pre", "json", JSON.stringify(rest, null, 2)) : null;
-  return element("div", "", ...bars, others);
-}
-
-function part(heading, ...content) {
-  return element("section", "sum", element("h3", "", heading), ...content);
-}
+const NOT_KEPT = "The model's output was not kept: the collector has collect_outputs off.";
 
 class Story {
   constructor(key) {
@@ -37,55 +17,48 @@ class Story {
   }
 
   async refresh() {
-    if (this.input) return;
+    const place = (key) => `${placeOf(key, "inputs")}/${encodeURIComponent(idOf(key))}`;
     try {
-      this.input = (await askJson(`${placeOf(this.key, "inputs")}/${encodeURIComponent(idOf(this.key))}`)).input;
+      this.input ||= (await askJson(place(this.key))).input;
+      const whole = this.key.includes("/") ? this.key : `me/main/${this.key}`;
+      const { story } = await askJson(`${place(whole).replace("/v2/", "/v1/")}/story`);
+      this.show(this.input, story);
     } catch (error) {
       if (error.status !== 404) throw error;
       this.body.replaceChildren(element("div", "empty", "This input is not there, or no longer."));
-      return;
     }
-    this.show(this.input);
   }
 
-  show(input) {
+  show(input, story) {
+    const signature = JSON.stringify(story);
+    if (this.signature === signature) return;
+    this.signature = signature;
     const metadata = input.data?.metadata || {};
     say(this.head.querySelector("p"), `${input.id}, kept ${clock(input.created_at)}`);
     const own = input.data?.concepts?.length ? output({ concepts: input.data.concepts }) : null;
     this.body.replaceChildren(
       element("section", "sum whole", element("div", "shown", shown(input, true))),
       element("div", "chapters",
-        part("Asked", this.request(input, metadata)),
-        part("Answered", this.answer(metadata), output(metadata.model_output) || own || element("p", "note", "The model's output was not kept: the collector has collect_outputs off.")),
-        part("Judged", ...this.verdicts(input, metadata)),
-        part("Delivered", facts([["to", "the embedded app"], ["as", input.id], ["at", clock(input.created_at)]])),
-        part("All of it", this.source(input))),
+        part("Asked", request(input, metadata)),
+        part("Answered", answer(metadata, story?.exchange), output(metadata.model_output) || own || note(NOT_KEPT)),
+        part("Judged", ...this.verdicts(input, metadata, story)),
+        part("Delivered", facts([["to", "the embedded app"], ["as", input.id], ["job", story && this.job(story)]]), ...(story ? deliveries(story) : [])),
+        part("All of it", source({ input, story }))),
     );
   }
 
-  request(input, metadata) {
-    const headers = Object.entries(metadata.headers || {}).map(([name, value]) => [name, value]);
-    const query = Object.entries(metadata.query || {}).map(([name, value]) => [`?${name}`, value]);
-    const others = Object.entries(metadata).filter(([name]) => !OWN.has(name) && !["caller", "model", "version", "path", "status", "latency_ms"].includes(name));
-    return facts([["caller", input.caller], ["model", input.model], ["version", input.version], ["path", metadata.path], ...query, ...headers, ...others]);
+  /** Its job, as a link while another destination still waits for it or is dead. */
+  job(story) {
+    const isThere = story.destinations.some((each) => ["queued", "leased", "dead"].includes(each.state));
+    return isThere ? link(`#${story.job_id}`, `#/job/${story.job_id}`) : `#${story.job_id}`;
   }
 
-  answer(metadata) {
-    return facts([["status", metadata.status], ["latency", metadata.latency_ms ? latency(metadata.latency_ms) : ""]]);
-  }
-
-  verdicts(input, metadata) {
-    if (!input.collector) return [element("p", "note", "Posted by hand or by another sidecar: no collector of this one judged it.")];
+  verdicts(input, metadata, story) {
+    if (!input.collector) return [note("Posted by hand or by another sidecar: no collector of this one judged it.")];
     const address = `#/collector/${encodeURIComponent(input.collector)}`;
     const kept = facts([["collector", link(input.collector, address)], ["verdict", "kept"]]);
-    const later = metadata.workflow_output ? [element("p", "note", "What the post-queue workflow gave:"), output(metadata.workflow_output)] : [];
-    return [kept, ...later];
-  }
-
-  source(input) {
-    const text = JSON.stringify(input, null, 2);
-    const shownText = text.length > 50000 ? `${text.slice(0, 50000)}\n…` : text;
-    return element("details", "", element("summary", "", "As JSON"), element("pre", "json", shownText));
+    const gave = metadata.workflow_output ? [note("What the post-queue workflow gave:"), output(metadata.workflow_output)] : [];
+    return [kept, ...(story ? judged(story, true) : []), ...gave];
   }
 }
 
