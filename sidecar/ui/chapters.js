@@ -52,16 +52,13 @@ export function answer(metadata, exchange) {
   return facts([["status", status], ["latency", milliseconds ? latency(milliseconds) : ""], ["asked at", exchange?.started_at ? clock(exchange.started_at) : ""]]);
 }
 
-/** Which samples let it through, and what each node of both workflows made of it. */
-export function judged(story, isOver) {
+/** Whose it is, which samples let it through, and what each node of both workflows made of it. */
+export function judged(about, story, isOver) {
   const { sample_exchanges: exchanges, pre_queue_random_sample: inputs } = story.sampling;
-  const samples = facts([
-    ["exchanges looked at", exchanges === null ? "" : share(exchanges)],
-    ["of their inputs", inputs === null ? "" : share(inputs)],
-  ]);
+  const sampled = [`${exchanges === 1 ? "every" : `${share(exchanges)} of`} exchange${exchanges === 1 ? "" : "s"}`, inputs !== null && `${share(inputs)} of their inputs`];
   const later = isOver ? "There was no workflow after the queue." : "No workflow after the queue has run yet, or there is none.";
   return [
-    samples,
+    facts([...about, ["sampled", sampled.filter(Boolean).join(", ")]]),
     ...workflow("Before the queue", story.pre_queue, "There was no workflow before the queue."),
     ...workflow("After the queue", story.post_queue, later),
   ];
@@ -92,9 +89,9 @@ const counted = (count, one) => `${whole(count)} ${one}${count === 1 ? "" : "s"}
 
 function gave(node) {
   if (node.verdict !== "passed") return "–";
-  const top = node.top ? `${node.top.id} ${(node.top.value * 100).toFixed(1)} %` : "";
+  const top = node.top ? `${node.top.id}: ${(node.top.value * 100).toFixed(1)} %` : "";
   const parts = [node.concepts && counted(node.concepts, "concept"), node.regions && counted(node.regions, "region")].filter(Boolean);
-  return element("div", "", top ? element("div", "", top) : "", element("div", top ? "note" : "", parts.join(", ") || (top ? "" : "its input")));
+  return element("div", "", top ? element("div", "", top) : "", element("div", top ? "note" : "", parts.join(", ") || "no concepts, no regions"));
 }
 
 /** Each destination with the tries that were made for it. */

@@ -39,7 +39,7 @@ class Job {
       element("div", "chapters",
         part("Asked", request(job, metadata)),
         part("Answered", answer(metadata, job.exchange), output(job.output) || note("The model sent no output that could be read.")),
-        part("Judged", facts([["collector", link(job.collector, address)]]), ...judged(job, false), ...later),
+        part("Judged", ...judged([["collector", link(job.collector, address)]], job, false), ...later),
         part("Delivery", ...deliveries(job)),
         part("All of it", source(job))),
     );

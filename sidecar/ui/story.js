@@ -56,9 +56,9 @@ class Story {
   verdicts(input, metadata, story) {
     if (!input.collector) return [note("Posted by hand or by another sidecar: no collector of this one judged it.")];
     const address = `#/collector/${encodeURIComponent(input.collector)}`;
-    const kept = facts([["collector", link(input.collector, address)], ["verdict", "kept"]]);
+    const about = [["collector", link(input.collector, address)], ["verdict", "kept"]];
     const gave = metadata.workflow_output ? [note("What the post-queue workflow gave:"), output(metadata.workflow_output)] : [];
-    return [kept, ...(story ? judged(story, true) : []), ...gave];
+    return [...(story ? judged(about, story, true) : [facts(about)]), ...gave];
   }
 }
 

@@ -1,0 +1,98 @@
+"""An input's and a job's story as a person reads them: nodes with verdicts, each try, both ways between them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+from support.browser import NARROW, WIDE, Screen, open_browser, open_screen
+from support.clarifai_app import ClarifaiFake, clarifai_fake, plain
+from support.model_app import UNSURE, model_app
+from support.product import Product
+
+BEFORE = """workflow:
+  id: before
+  nodes:
+    - id: half
+      model: {model_type_id: random-sample, output_info: {params: {keep_fraction: 1}}}
+    - id: sure
+      model: {model_type_id: concept-thresholder, output_info: {params: {concept_threshold_type: GREATER_THAN},
+        data: {concepts: [{id: "*", value: 0.99}]}}}
+      node_inputs: [{node_id: half}]
+    - id: surer
+      model: {model_type_id: random-sample, output_info: {params: {keep_fraction: 1}}}
+      node_inputs: [{node_id: sure}]
+    - id: alices
+      model: {model_type_id: metadata-filter, output_info: {params: {expression: "caller == 'alice'"}}}
+"""
+COLLECTOR = """collector:
+  id: kept
+  source: {{model: digits}}
+  pre_queue_workflow_id: before
+  collect_outputs: true
+  destination: [app, {{clarifai: {{base_url: '{}', user_id: u, app_id: a}}}}]
+"""
+
+
+@pytest.fixture
+async def far() -> AsyncIterator[ClarifaiFake]:
+    async with clarifai_fake() as app:
+        app.plan(plain(503, headers={"Retry-After": "1"}), plain(401))
+        yield app
+
+
+@pytest.fixture
+async def product(tmp_path: Path, far: ClarifaiFake) -> AsyncIterator[Product]:
+    """It holds one input that one of its two destinations refused at the second try."""
+    async with model_app(lambda _: UNSURE) as model:
+        product = Product(tmp_path, model.url)
+        product.policy("before", BEFORE)
+        product.policy("kept", COLLECTOR.format(far.url))
+        async with product:
+            await product.predict([[1, 2, 3, 4, 5]], **{"X-Caller-Id": "alice"})
+            assert (await product.settled())["total"]["dead"] == 1
+            yield product
+
+
+async def tells_the_way(screen: Screen) -> None:
+    await screen.row("half", "random-sample", "keeps 100 %", "passed")
+    await expect(screen.page.get_by_role("main")).to_contain_text("every exchange")
+    await screen.row("sure", "concept-thresholder", "emptied")
+    await screen.row("surer", "not run")
+    tries = screen.page.get_by_role("group", name="clarifai dead").get_by_role("row")
+    await expect(tries.nth(1)).to_contain_text("http 503")
+    await expect(tries.nth(2)).to_contain_text("key invalid")
+    await expect(tries).to_have_count(3)
+    delivered = screen.page.get_by_role("group", name="app delivered").get_by_role("row")
+    await expect(delivered.nth(1)).to_contain_text("delivered")
+
+
+async def test_a_dead_job_leads_to_its_story_and_its_input_tells_the_same(product: Product) -> None:
+    async with open_browser() as browser:
+        async with open_screen(product, browser, WIDE) as screen:
+            await screen.open("queue")
+            await screen.page.get_by_role("link", name="#1", exact=True).click()
+            await expect(screen.page.get_by_role("heading", name="Job #1")).to_be_focused()
+            await tells_the_way(screen)
+            assert await screen.axe() == []
+            (kept,) = (await product.get("/v2/inputs"))["inputs"]
+            await screen.open(f"input/{kept['id']}")
+            await tells_the_way(screen)
+            assert await screen.axe() == []
+            await screen.page.get_by_role("main").get_by_role("link", name="#1", exact=True).click()
+            async with product.session.post(f"{product.admin}/v1/jobs/discard", json={"all": True}) as response:
+                assert response.status == 200
+            await screen.page.get_by_text("Over since this was shown").wait_for()
+            await screen.open("job/1?again")
+            await screen.page.get_by_text("No such job waits or is dead").wait_for()
+            await screen.open(f"input/{kept['id']}")
+            await screen.page.get_by_role("group", name="clarifai dropped").wait_for()
+            assert [fault for fault in screen.faults if "404" not in fault] == []
+        async with open_screen(product, browser, NARROW, "dark") as screen:
+            await screen.open(f"input/{kept['id']}")
+            await screen.row("surer", "not run")
+            assert await screen.axe("color-contrast", "scrollable-region-focusable", "target-size") == []
+            assert not await screen.overflows()
+            assert screen.faults == []
