@@ -82,6 +82,8 @@ async def test_a_dead_job_leads_to_its_story_and_its_input_tells_the_same(produc
             await tells_the_way(screen)
             assert await screen.axe() == []
             await screen.page.get_by_role("main").get_by_role("link", name="#1", exact=True).click()
+            await expect(screen.page.get_by_role("heading", name="Job #1")).to_be_focused()
+            await tells_the_way(screen)
             async with product.session.post(f"{product.admin}/v1/jobs/discard", json={"all": True}) as response:
                 assert response.status == 200
             await screen.page.get_by_text("Over since this was shown").wait_for()
