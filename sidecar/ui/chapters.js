@@ -2,7 +2,7 @@
 
 import { conceptBar, topFirst } from "./content.js";
 import { cell, element, having, newId, table } from "./dom.js";
-import { clock, latency, share, whole, words } from "./format.js";
+import { clock, latency, plural, share, whole, words } from "./format.js";
 
 const CONCEPTS = 10;
 const APART = new Set(["model_output", "workflow_output", "headers", "query", "caller", "model", "version", "path", "status", "latency_ms"]);
@@ -85,12 +85,10 @@ function verdict(name) {
   return mark(sign, label, tone);
 }
 
-const counted = (count, one) => `${whole(count)} ${one}${count === 1 ? "" : "s"}`;
-
 function gave(node) {
   if (node.verdict !== "passed") return "–";
   const top = node.top ? `${node.top.id}: ${(node.top.value * 100).toFixed(1)} %` : "";
-  const parts = [node.concepts && counted(node.concepts, "concept"), node.regions && counted(node.regions, "region")].filter(Boolean);
+  const parts = [node.concepts && plural(node.concepts, "concept", "concepts"), node.regions && plural(node.regions, "region", "regions")].filter(Boolean);
   return element("div", "", top ? element("div", "", top) : "", element("div", top ? "note" : "", parts.join(", ") || "no concepts, no regions"));
 }
 
@@ -98,7 +96,7 @@ function gave(node) {
 export function deliveries(story) {
   const forgotten = story.destinations_forgotten || 0;
   const told = story.destinations.map((each) => delivery(each));
-  return forgotten ? [...told, note(`What became of ${counted(forgotten, "other destination")} is no longer kept.`)] : told;
+  return forgotten ? [...told, note(`What became of ${plural(forgotten, "other destination", "other destinations")} is no longer kept.`)] : told;
 }
 
 function delivery(each) {
@@ -126,7 +124,7 @@ function triesOf(each) {
   const rows = [];
   let before = 0;
   each.tries.forEach((one, index) => {
-    if (each.tries_left_out && index === each.left_out_after) rows.push(row("", "", note(`${counted(each.tries_left_out, "more try")} failed here`.replace("trys", "tries"))));
+    if (each.tries_left_out && index === each.left_out_after) rows.push(row("", "", note(`${plural(each.tries_left_out, "more try", "more tries")} failed here`)));
     else if (one.attempt <= before) rows.push(row("", "", note("put back by hand")));
     if (one.attempt <= before) before = 0;
     if (!(each.tries_left_out && index === each.left_out_after)) rows.push(...unheard(before, one.attempt));
