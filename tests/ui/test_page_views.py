@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from playwright.async_api import Browser, expect
-from support.browser import NARROW, VIEWS, WIDE, Screen, open_screen
+from support.browser import NARROW, VIEWS, Screen, open_screen
 from support.page import IMAGE, SCRIPT, TOKEN, post
 from support.product import Product
 
@@ -39,10 +39,6 @@ async def test_every_view_is_as_well_dark_and_narrow(house: Product, browser: Br
             await is_well(screen, view, *LOOKS)
             assert not await screen.overflows(), view
             assert await screen.page.evaluate("nav.scrollWidth <= nav.clientWidth"), view
-    async with open_screen(house, browser, WIDE, "dark") as screen:
-        for view in ("events", "settings", "keys"):
-            await screen.open(view)
-            await is_well(screen, view, *LOOKS)
 
 
 async def test_what_was_captured_is_shown(house: Product, screen: Screen) -> None:
