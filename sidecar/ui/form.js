@@ -29,6 +29,7 @@ function newFields() {
     collect_outputs: tick("Keep the model's output with the input", ""),
     keep_input: tick("Keep the original input", "With a post-queue workflow, whose output is posted otherwise."),
     post_inputs_key_id: text("Key that may post", "Kept encrypted, shown as a reference.", { type: "password", autocomplete: "new-password" }),
+    lets_key_go: tick("Take the key away", ""),
     destination: area("Destination, as YAML", "Blank means the embedded app, to be seen on this page.", 3),
     redact: area("Redaction, as YAML", "Rules that apply before anything is written: [{detect: [email, phone]}]", 3),
   };
@@ -67,7 +68,7 @@ class Form {
       group("Source", "Whose calls to which model. A blank caller means everyone.", row(of.model_id, of.model_version_id, of.caller_user_id), row(of.model_user_id, of.model_app_id)),
       group("Keep", "At least one: a fraction of inputs, or a workflow.", row(of.sample_exchanges, of.pre_queue_random_sample), of.collect_failures.node, this.before.node),
       group("Then", "", this.after.node, row(of.collect_outputs, of.keep_input)),
-      group("Post", "", of.destination.node, of.post_inputs_key_id.node, of.redact.node),
+      group("Post", "", of.destination.node, of.post_inputs_key_id.node, of.lets_key_go.node, of.redact.node),
       this.fault, element("div", "submit", this.save, link("Cancel", "#/collectors", "button quiet")));
     having(made, { novalidate: true, "aria-label": this.key ? `Change ${this.key}` : "New collector" });
     return made;
@@ -109,6 +110,7 @@ class Form {
       else if (name !== "post_inputs_key_id") field.value = value;
     }
     this.fields.post_inputs_key_id.control.placeholder = source.post_inputs_key_id || "none";
+    this.fields.lets_key_go.node.hidden = !source.post_inputs_key_id;
     this.preview.recording.fix(this.fields.model_id.value);
     this.before.offer(workflows, collector.pre_queue_workflow_id || "");
     this.after.offer(workflows, collector.post_queue_workflow_id || "");
@@ -191,7 +193,7 @@ class Form {
   async store({ collector, workflows, owner }) {
     for (const workflow of workflows) await this.storeWorkflow(workflow, owner);
     const key = this.fields.post_inputs_key_id.value;
-    if (key) collector.collector_source[SOURCE].post_inputs_key_id = key;
+    if (key || this.fields.lets_key_go.control.checked) collector.collector_source[SOURCE].post_inputs_key_id = key;
     const path = placeOf(this.key, "collectors");
     const unchanged = this.tag ? { "If-Match": this.tag } : {};
     await change(this.key ? "PATCH" : "POST", path, { collectors: [collector] }, unchanged);

@@ -101,3 +101,14 @@ async def test_failures_are_left_out_where_the_box_is_not_ticked(forms: Product,
     assert await read(forms, "without-failures") == {**before, "collect_failures": False}
     await screen.open("collector")
     await expect(box).to_be_checked()
+
+
+async def test_a_key_is_kept_until_it_is_taken_away(forms: Product, screen: Screen) -> None:
+    before = await made(forms, id="without-a-key")
+    await screen.open("collector/without-a-key")
+    await screen.page.get_by_label("Take the key away").press("Space")
+    await save(screen)
+    del before["collector_source"][SOURCE]["post_inputs_key_id"]
+    assert await read(forms, "without-a-key") == before
+    await screen.open("collector/without-a-key")
+    await expect(screen.page.get_by_label("Take the key away")).to_be_hidden()
