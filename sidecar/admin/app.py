@@ -11,7 +11,8 @@ from sidecar.admin.faults import answer_faults
 from sidecar.admin.keyring import KEYS, Keyring
 from sidecar.admin.openapi import DOCUMENT, describe
 from sidecar.admin.parts import PARTS, Parts
-from sidecar.admin.routes import ROUTES
+from sidecar.admin.queries import read_query
+from sidecar.admin.routes import ROUTES, Route
 from sidecar.admin.state import page
 from sidecar.admin.tail import STREAMS, end_streams
 from sidecar.admin.tries import FailedTries
@@ -30,10 +31,15 @@ def build_app(parts: Parts) -> web.Application:
     app.on_shutdown.append(end_streams)
     for route in ROUTES:
         add = app.router.add_get if route.method == "GET" else functools.partial(app.router.add_route, route.method)
-        add(route.path, route.handler)
+        add(route.path, functools.partial(_answer, route))
     for path, (media_type, content) in parts.pages.items():
         app.router.add_get(path, functools.partial(page, media_type, content))
     return app
+
+
+async def _answer(route: Route, request: web.Request) -> web.StreamResponse:
+    read_query(request, route.query)
+    return await route.handler(request)
 
 
 async def _open(app: web.Application) -> None:

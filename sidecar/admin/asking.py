@@ -1,4 +1,4 @@
-"""Reading a request: its JSON, whose app it is about, which page it wants. Raises Refusal naming the field.
+"""Reading a request: its JSON, and whose app it is about. Raises Refusal naming the field.
 
 JSON is accepted whatever the Content-Type says (the vendor's own browser sample sends none), each name in camelCase or
 snake_case.
@@ -6,8 +6,7 @@ snake_case.
 
 from __future__ import annotations
 
-import datetime
-import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,31 +14,18 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 
-from sidecar.admin.bodies import MAX_PER_PAGE
 from sidecar.admin.envelope import Code, Refusal
+from sidecar.admin.queries import OfApp, query_of, read_owner_id
 from sidecar.collector import DEFAULT_APP, DEFAULT_USER
 from sidecar.data import Json
-from sidecar.kit.ids import ID
 from sidecar.kit.validation import faults_of
 
 POLICY_BYTES = 1024 * 1024
-DEFAULT_PER_PAGE = 128
 
 
 class Owner(NamedTuple):
     user_id: str
     app_id: str
-
-
-class Page(NamedTuple):
-    """`number` counts from 1."""
-
-    number: int
-    size: int
-
-    @property
-    def slice(self) -> slice:
-        return slice((self.number - 1) * self.size, self.number * self.size)
 
 
 async def read_json(request: web.Request, shape: type[BaseModel], limit_bytes: int = POLICY_BYTES) -> Json:
@@ -127,22 +113,26 @@ def owner_of(request: web.Request, body: Json | None = None) -> Owner:
 
     The two must not contradict each other. `me` is the token's user.
     """
+    asked, path = query_of(OfApp), request.match_info
+    users = (path.get("user_id", ""), asked.user_id, _in_body(body, "user_id"))
+    apps = (path.get("app_id", ""), asked.app_id, _in_body(body, "app_id"))
     return Owner(
-        _one_of(request, body, "user_id", DEFAULT_USER, me=DEFAULT_USER),
-        _one_of(request, body, "app_id", DEFAULT_APP, me=""),
+        _one_of("user_id", [DEFAULT_USER if each == "me" else each for each in users], DEFAULT_USER),
+        _one_of("app_id", apps, DEFAULT_APP),
     )
 
 
-def _one_of(request: web.Request, body: Json | None, name: str, default: str, me: str) -> str:
+def _one_of(name: str, given: Sequence[str], default: str) -> str:
     field = f"user_app_id.{name}"
-    given = [request.match_info.get(name, ""), request.query.get(field, ""), _in_body(body, name)]
-    names = {me if me and each == "me" else each for each in given if each}
+    names = {each for each in given if each} or {default}
     if len(names) > 1:
         raise invalid(field, "is not the one in the path")
-    name_given = names.pop() if names else default
-    if not ID.fullmatch(name_given):
-        raise invalid(field, "is not an id: letters and digits, single - or _ between them")
-    return name_given
+    (only,) = names
+    try:
+        read_owner_id(only)
+    except ValueError as error:
+        raise invalid(field, str(error)) from None
+    return only
 
 
 def _in_body(body: Json | None, name: str) -> str:
@@ -153,49 +143,3 @@ def _in_body(body: Json | None, name: str) -> str:
     if not isinstance(value, str):
         raise invalid(f"user_app_id.{name}", "must be text")
     return value
-
-
-def number_of(request: web.Request, name: str) -> int | None:
-    """The id that the query gives as `name`, None when it gives none."""
-    text = request.query.get(name, "")
-    if text and not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise invalid(name, "must be an id: a whole number")
-    return int(text) if text else None
-
-
-def page_of(request: web.Request, default_size: int = DEFAULT_PER_PAGE) -> Page:
-    """The page that the query asks for."""
-    size = _positive(request, "per_page", default_size)
-    if size > MAX_PER_PAGE:
-        raise invalid("per_page", f"must be at most {MAX_PER_PAGE}")
-    return Page(_positive(request, "page", 1), size)
-
-
-def finite(name: str, given: str) -> float:
-    """The number in `given`."""
-    try:
-        number = float(given)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise invalid(name, "must be a number")
-    return number
-
-
-def moment_in(name: str, given: str) -> float | None:
-    """RFC 3339, or seconds since the epoch, which it gives; None where nothing is given."""
-    if not given:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(given.replace(" ", "+"))  # a + in a query is a space
-    except ValueError:
-        return finite(name, given)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-
-
-def _positive(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name, "") or str(default)
-    whole = text.removesuffix(".0")
-    if not (whole.isascii() and whole.isdecimal()) or not 0 < int(whole[:10]) < 2**31:
-        raise invalid(name, "must be a whole number from 1")
-    return int(whole)

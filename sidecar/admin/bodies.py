@@ -1,4 +1,4 @@
-"""What requests hold, as pydantic models: the names that are read, and what `/openapi.json` says of them.
+"""What requests' bodies hold, as pydantic models: the names that are read, and what `/openapi.json` says of them.
 
 A policy in a list is judged by its own shape where it is read (`policy.shapes`), so that the faults of all come at
 once; the same shape is what the description shows.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SkipValidation
+from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation
 
+from sidecar.admin.queries import Moment, read_text
 from sidecar.admin.scopes import Scope
 from sidecar.policy.relation_wire import RelationShape
 from sidecar.policy.shapes import CollectorShape, RedactShape, Shape, WorkflowShape
 
-MAX_PER_PAGE = 1000
 MAX_INPUTS = 128
 
 
@@ -43,7 +43,7 @@ AnyCollector = Annotated[CollectorShape, SkipValidation]
 AnyWorkflow = Annotated[WorkflowShape, SkipValidation]
 AnyRelation = Annotated[RelationShape, SkipValidation]
 Ids = Annotated[list[str], Field(min_length=1)]
-Given = Annotated[str, Field(min_length=1)]
+Given = Annotated[str, Field(min_length=1), AfterValidator(read_text)]
 
 
 class UserAppIdShape(Shape):
@@ -116,10 +116,10 @@ class ChooseJobs(Body):
     collector: Given | None = None
     destination: Given | None = None
     reason: Given | None = None
-    since: Annotated[Given | None, Field(description="when the job was made: RFC 3339, or seconds since the epoch")] = (
-        None
-    )
-    until: Given | None = None
+    since: Annotated[
+        Moment | None, Field(description="when the job was made: RFC 3339, or seconds since the epoch")
+    ] = None
+    until: Moment | None = None
     dry_run: Annotated[bool | None, Field(strict=True, description="count, and change nothing")] = None
 
 
@@ -151,55 +151,3 @@ class PostRecord(Body):
     size_bytes: int | None = None
     seconds: float | None = None
     redact: list[Annotated[RedactShape, SkipValidation]] | None = None
-
-
-class PageQuery(BaseModel):
-    page: Annotated[int, Field(ge=1, lt=2**31)] = 1
-    per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = 128
-
-
-class RelationsQuery(PageQuery):
-    predicate: str = ""
-
-
-class InputsQuery(PageQuery):
-    collector: str = ""
-    caller: str = ""
-    model: str = ""
-    version: str = ""
-    concept: str = ""
-    least: Annotated[float | None, Field(description="of the concept's value")] = None
-    most: float | None = None
-    since: Annotated[str, Field(description="RFC 3339, or seconds since the epoch")] = ""
-    until: str = ""
-    text: Annotated[str, Field(description="words that must all be there; with * at its end a word's beginning")] = ""
-    before: Annotated[str, Field(description="an answer's next_before")] = ""
-
-
-class ContentQuery(BaseModel):
-    tensor: Annotated[str | None, Field(description="as .npy")] = None
-
-
-class JobsQuery(BaseModel):
-    state: Annotated[str, Field(pattern="^(queued|leased|dead)?$")] = ""
-    collector: str = ""
-    destination: str = ""
-    reason: str = ""
-    since: Annotated[str, Field(description="when the job was made: RFC 3339, or seconds since the epoch")] = ""
-    until: str = ""
-    before: Annotated[int | None, Field(ge=0, lt=10**18)] = None
-    per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = 128
-
-
-class EventsQuery(BaseModel):
-    kind: str = ""
-    who: str = ""
-    collector: str = ""
-    before: Annotated[int | None, Field(ge=0, lt=10**18)] = None
-    per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = 128
-
-
-class TailQuery(BaseModel):
-    caller: str = ""
-    model: str = ""
-    collector: str = ""

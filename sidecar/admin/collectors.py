@@ -5,9 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar.admin import bodies
-from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json
+from sidecar.admin.asking import ids_or_all, objects, owner_of, read_json
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
+from sidecar.admin.queries import Pages, query_of
 from sidecar.admin.reach import refuse_reach
 from sidecar.admin.tags import required, tagged
 from sidecar.collector import Collector
@@ -40,7 +41,7 @@ async def patch(request: web.Request) -> web.Response:
 
 async def list_all(request: web.Request) -> web.Response:
     found = request.app[PARTS].catalog.list_collectors(*owner_of(request))
-    return tagged(request, "collectors", [show(each) for each in found[page_of(request).slice]])
+    return tagged(request, "collectors", [show(each) for each in found[query_of(Pages).slice]])
 
 
 async def list_everywhere(request: web.Request) -> web.Response:

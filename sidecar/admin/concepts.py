@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin import bodies
-from sidecar.admin.asking import ids_in, invalid, objects, owner_of, page_of, read_json
+from sidecar.admin import bodies, queries
+from sidecar.admin.asking import ids_in, objects, owner_of, read_json
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
-from sidecar.collector import Predicate
+from sidecar.admin.queries import query_of
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.policy.relation_wire import read_relation, write_relation
 from sidecar.policy.relations import Relation
@@ -42,19 +42,10 @@ def _read_all(wires: list[object], subject: str) -> list[Relation]:
 
 async def list_all(request: web.Request) -> web.Response:
     """An app's relations, or one concept's as seen from it; `predicate=` narrows them."""
-    if request.query.get("knowledge_graph_id"):
-        raise invalid("knowledge_graph_id", "must be blank, the app's own graph: the others are files")
-    concept = request.match_info.get("concept_id") or request.query.get("concept_id", "")
-    found = request.app[PARTS].relations.list(owner_of(request), concept, _predicate(request))
-    return answer(concept_relations=[write_relation(each) for each in found[page_of(request).slice]])
-
-
-def _predicate(request: web.Request) -> Predicate | None:
-    given = request.query.get("predicate", "")
-    try:
-        return Predicate.named(given) if given else None
-    except ValueError as error:
-        raise invalid("predicate", str(error)) from None
+    asked = query_of(queries.Relations)
+    concept = request.match_info.get("concept_id") or asked.concept_id
+    found = request.app[PARTS].relations.list(owner_of(request), concept, asked.predicate)
+    return answer(concept_relations=[write_relation(each) for each in found[asked.slice]])
 
 
 async def delete(request: web.Request) -> web.Response:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 import orjson
 from aiohttp import web
 from sqlalchemy import Connection
 
-from sidecar.admin.asking import DEFAULT_PER_PAGE, invalid, number_of, page_of
+from sidecar.admin import queries
 from sidecar.admin.envelope import plain
 from sidecar.admin.parts import PARTS, Parts
+from sidecar.admin.queries import query_of
 from sidecar.data import Json
 from sidecar.kit.clock import rfc3339
 from sidecar.store.audit import Change, Wanted, list_changes, who_acts, write_changes
-
-_KIND = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 
 
 async def list_all(request: web.Request) -> web.Response:
     """`kind` (`collector` or `collector.changed`), `who` and `collector` narrow them; `next_before` is what to give as
     `before` for the page after this one, null after the last.
     """
-    size, query = page_of(request, DEFAULT_PER_PAGE).size, request.query
-    kind = query.get("kind", "")
-    if kind and not _KIND.fullmatch(kind):
-        raise invalid("kind", "must be as in collector or collector.changed")
-    wanted = Wanted(kind, query.get("who", ""), query.get("collector", ""), number_of(request, "before"))
+    asked = query_of(queries.Events)
+    wanted, size = Wanted(asked.kind, asked.who, asked.collector, asked.before), asked.per_page
     events = await request.app[PARTS].database.read(lambda connection: _read(connection, wanted, size))
     return plain({"events": events, "next_before": events[-1]["id"] if len(events) == size else None})
 

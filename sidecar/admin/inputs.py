@@ -14,12 +14,13 @@ from aiohttp import web
 from pydantic.alias_generators import to_snake
 from sqlalchemy import Connection
 
-from sidecar.admin import bodies
-from sidecar.admin.asking import Owner, ids_in, invalid, objects, owner_of, page_of, read_json
+from sidecar.admin import bodies, queries
+from sidecar.admin.asking import Owner, ids_in, invalid, objects, owner_of, read_json
 from sidecar.admin.envelope import Code, answer, status_of
-from sidecar.admin.input_query import place_before, wanted_by, write_place
+from sidecar.admin.input_query import wanted_by, write_place
 from sidecar.admin.npy import npy_of
 from sidecar.admin.parts import PARTS
+from sidecar.admin.queries import query_of
 from sidecar.data import Data, Json, from_wire, to_wire
 from sidecar.errors import ConfigurationError, NotFoundError, Problem
 from sidecar.kit.clock import rfc3339
@@ -31,7 +32,6 @@ from sidecar.store.inputs import StoredInput
 REQUEST_BYTES = 128 * 1024 * 1024
 IMAGE_BYTES = 20 * 1024 * 1024
 _MAX_ID_LENGTH = 128
-_DEFAULT_PER_PAGE = 20
 _RESOLUTIONS = (None, "", 0, 1, "INPUT_ID_CONFLICT_RESOLUTION_NOT_SET", "SKIP")
 _INPUT_FIELDS = tuple(bodies.InputShape.model_fields)
 _DUPLICATE_ID = "Input has a duplicate ID."
@@ -139,17 +139,15 @@ def _answer(inputs: list[Json]) -> web.Response:
 
 
 async def list_all(request: web.Request) -> web.Response:
-    """A page of inputs, newest first, without media content; see `input_query` for what narrows it."""
-    owner, page = owner_of(request), page_of(request, _DEFAULT_PER_PAGE)
-    wanted, before = wanted_by(request), place_before(request)
+    """A page of inputs, newest first, without media content; see `queries.Inputs` for what narrows it."""
+    owner, asked = owner_of(request), query_of(queries.Inputs)
+    page, size, wanted = asked.page, asked.per_page, wanted_by(asked)
 
     def work(connection: Connection) -> list[StoredInput]:
-        return store.list_inputs(
-            connection, *owner, page=page.number, per_page=page.size, wanted=wanted, before=before
-        )  # fmt: skip
+        return store.list_inputs(connection, *owner, page=page, per_page=size, wanted=wanted, before=asked.before)
 
     found = await request.app[PARTS].database.read(work)
-    following = write_place(found[-1]) if len(found) == page.size else None
+    following = write_place(found[-1]) if len(found) == size else None
     return answer(inputs=[_show(each) for each in found], next_before=following)
 
 
@@ -178,13 +176,12 @@ async def list_annotations(request: web.Request) -> web.Response:
 
 async def content(request: web.Request) -> web.Response:
     """The bytes of an input's image, video or audio; of its tensor `tensor`, as NumPy's .npy; or of its raw body."""
-    if "tensor" in request.query:
-        tensor = next(
-            (each for each in (await found_in(request)).data.tensors if each.name == request.query["tensor"]), None
-        )
+    wanted = query_of(queries.Content).tensor
+    if wanted:
+        tensor = next((each for each in (await found_in(request)).data.tensors if each.name == wanted), None)
         served = None if tensor is None else npy_of(tensor)
         if served is None:
-            raise NotFoundError(f"no tensor of numbers {request.query['tensor']!r} in this input")
+            raise NotFoundError(f"no tensor of numbers {wanted!r} in this input")
         return _served(served, "application/octet-stream")
     owner, name = owner_of(request), request.match_info["id"]
     found = await request.app[PARTS].database.read(lambda connection: store.read_content(connection, *owner, name))

@@ -6,18 +6,16 @@ Raises Refusal naming the field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sidecar.admin.asking import invalid, moment_in
+from sidecar.admin import bodies, queries
+from sidecar.admin.asking import invalid
 from sidecar.data import Json
 from sidecar.queue.states import State
 from sidecar.queue.values import Wanted
 
-LISTED = {state.value: state for state in (State.QUEUED, State.LEASED, State.DEAD)}
 _TEXTS = ("collector", "destination", "reason")
 _NARROWING = (*_TEXTS, "since", "until")
-_MOST_CHARACTERS = 512
 
 
 class Chosen(NamedTuple):
@@ -28,17 +26,16 @@ class Chosen(NamedTuple):
     is_dry: bool
 
 
-def wanted_by(given: Mapping[str, Any]) -> Wanted:
+def wanted_by(asked: queries.Jobs | bodies.ChooseJobs) -> Wanted:
     """What a query, or a body's fields, ask of a job."""
-    state = given.get("state") or ""
-    if state and state not in LISTED:
-        raise invalid("state", f"must be one of {', '.join(LISTED)}")
-    texts: dict[str, Any] = {name: given.get(name) or "" for name in _TEXTS}
-    for name, text in texts.items():
-        if len(text) > _MOST_CHARACTERS or "\0" in text:
-            raise invalid(name, f"must be text of at most {_MOST_CHARACTERS} characters")
-    since, until = (moment_in(name, given.get(name) or "") for name in ("since", "until"))
-    return Wanted(states=(LISTED[state],) if state else (), **texts, since=since, until=until)
+    return Wanted(
+        states=(State(asked.state),) if asked.state else (),
+        collector=asked.collector or "",
+        destination=asked.destination or "",
+        reason=asked.reason or "",
+        since=asked.since,
+        until=asked.until,
+    )
 
 
 def chosen_by(body: Json) -> Chosen:
@@ -51,7 +48,7 @@ def chosen_by(body: Json) -> Chosen:
         raise invalid("ids", f'must be a list of ids of dead jobs; or give at least one of {names}; or {{"all": true}}')
     if ids is not None:
         return Chosen(Wanted(ids=_whole(ids)), ids, is_dry)
-    return Chosen(wanted_by(body), narrowed or "all", is_dry)
+    return Chosen(wanted_by(bodies.ChooseJobs.model_validate(body)), narrowed or "all", is_dry)
 
 
 def _whole(ids: list[Any]) -> list[int]:

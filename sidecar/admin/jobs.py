@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sidecar.admin import bodies
-from sidecar.admin.asking import DEFAULT_PER_PAGE, number_of, page_of, read_json
+from sidecar.admin import bodies, queries
+from sidecar.admin.asking import read_json
 from sidecar.admin.envelope import plain
 from sidecar.admin.events import say_changed
 from sidecar.admin.job_query import Chosen, chosen_by, wanted_by
 from sidecar.admin.parts import PARTS, Parts
+from sidecar.admin.queries import query_of
 from sidecar.data import Json
 from sidecar.queue.states import Event
 from sidecar.queue.values import JobView
@@ -19,10 +20,9 @@ from sidecar.store.audit import Change
 async def list_all(request: web.Request) -> web.Response:
     """Newest first, with how each stands with each destination; `next_before` is what to give as `before` for the page
     after this one, null after the last."""
-    size = page_of(request, DEFAULT_PER_PAGE).size
-    wanted = wanted_by(request.query)
-    found = await request.app[PARTS].jobs.list_jobs(wanted, number_of(request, "before"), size)
-    following = found[-1].id if len(found) == size else None
+    asked = query_of(queries.Jobs)
+    found = await request.app[PARTS].jobs.list_jobs(wanted_by(asked), asked.before, asked.per_page)
+    following = found[-1].id if len(found) == asked.per_page else None
     return plain({"jobs": [_to_json(job) for job in found], "next_before": following})
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from sidecar.admin import bodies
-from sidecar.admin.asking import ids_or_all, objects, owner_of, page_of, read_json
+from sidecar.admin.asking import ids_or_all, objects, owner_of, read_json
 from sidecar.admin.envelope import answer
 from sidecar.admin.parts import PARTS
+from sidecar.admin.queries import Pages, query_of
 from sidecar.admin.tags import required, tagged
 from sidecar.collector import Workflow
 from sidecar.data import Json
@@ -49,7 +50,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def list_all(request: web.Request) -> web.Response:
     found = request.app[PARTS].catalog.list_workflows(*owner_of(request))
-    return tagged(request, "workflows", [show(each) for each in found[page_of(request).slice]])
+    return tagged(request, "workflows", [show(each) for each in found[query_of(Pages).slice]])
 
 
 async def get(request: web.Request) -> web.Response:

@@ -62,11 +62,12 @@ def _message(details: ErrorDetails) -> str:
     if kind == "string_type":
         given = type(details["input"]).__name__
         return f"must be text, not {given}: put it in quotes" if given in ("int", "float", "bool") else "must be text"
-    return _MESSAGES.get(kind, details["msg"]).format(**details.get("ctx", {}))
+    ours = _MESSAGES.get(kind)
+    return ours.format(**details.get("ctx", {})) if ours else details["msg"]  # which may hold braces: a pattern's
 
 
 def _unknown_field(name: str, shape: type[BaseModel] | None, where: str) -> Fault:
-    known = list(shape.model_fields) if shape else []
+    known = [field.alias or name for name, field in shape.model_fields.items()] if shape else []
     if to_snake(name) in known:
         return Fault(f"{where}.{to_snake(name)}", "stands there twice, in both spellings")
     near = difflib.get_close_matches(to_snake(name), known, n=1, cutoff=_NEAR)

@@ -69,6 +69,23 @@ async def test_too_many_are_refused_and_whoever_leaves_makes_room(admin: Admin) 
     assert "admin request failed" not in admin.shop.log.getvalue()
 
 
+async def test_a_stream_ends_after_as_many_exchanges_as_were_asked_for(admin: Admin) -> None:
+    async with admin.session.get(f"{admin.url}/v1/tail?limit=3.0") as response:
+        await next_event(response)
+        for caller in ("ann", "bob", "cid", "dan"):
+            admin.tail.tell(Plan(), arrival(caller), "", ())
+        whole = (await response.content.read()).decode()
+    shown = [orjson.loads(line.removeprefix("data: ")) for line in whole.splitlines() if line.startswith("data: ")]
+    assert [each.get("caller") for each in shown] == ["ann", "bob", "cid", None]
+    assert whole.endswith('event: end\ndata: {"reason":"limit"}\n\n')
+    assert not admin.tail.is_heard
+
+
+async def test_a_stream_ends_after_as_long_as_was_asked_for(admin: Admin) -> None:
+    async with admin.session.get(f"{admin.url}/v1/tail?seconds=0.05") as response:
+        assert await response.content.read() == LISTENING + b'event: end\ndata: {"reason":"seconds"}\n\n'
+
+
 async def test_head_does_not_listen(admin: Admin) -> None:
     async with admin.session.head(f"{admin.url}/v1/tail") as response:
         assert (response.status, response.headers["Content-Type"]) == (200, "text/event-stream")

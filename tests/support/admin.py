@@ -21,7 +21,7 @@ from sidecar.queue.jobs import JobQueue
 from support.catalogs import Shop, open_shop
 
 LEDGER: dict[str, Any] = {
-    "exchanges": {"seen": 3, "unwanted": 1, "taken": 1, "lost": {"queue_full": 1}},
+    "exchanges": {"seen": 3, "unwanted": 1, "taken": 1, "open": 0, "lost": {"queue_full": 1}, "relays": 1},
     "total": {"matched": 4, "filtered": 2, "delivered": 1, "dead": 0, "dropped": 1, "pending": 0},
     "reasons": {"filtered": {"pre_queue": 2}, "dropped": {"no_output": 1}},
     "collectors": {"c": {"matched": 4, "filtered": 2, "delivered": 1, "dead": 0, "dropped": 1, "pending": 0}},

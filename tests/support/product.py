@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from typing import Any, Self
 
 import aiohttp
 import tenacity
+
+from sidecar.admin import answers
 
 READY_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
@@ -165,7 +168,8 @@ def _arguments(pid: str) -> list[str]:
 
 
 def assert_sums_hold(ledger: dict[str, Any]) -> None:
-    """Both sums of the ledger, and each collector's."""
+    """Both sums of the ledger, and each collector's; in the shape that `/openapi.json` describes."""
+    answers.Ledger.model_validate_json(json.dumps(ledger), strict=True)
     exchanges = ledger["exchanges"]
     decided = exchanges["unwanted"] + exchanges["taken"] + sum(exchanges["lost"].values()) + exchanges["open"]
     assert exchanges["seen"] == decided, exchanges
