@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from sidecar.errors import ConfigurationError, Problem, SidecarError
 from sidecar.settings import Settings
 
 _SHOWN = 1000
+_PER_PAGE = 1000
 _FILTERS = ("state", "collector", "destination", "reason", "since", "until")
 _COLUMNS = ("job", "made", "collector", "caller", "model", "destination", "state", "tries", "reason")
 _DONE = {"retry": ("retried", "would_retry"), "discard": ("discarded", "would_discard")}
@@ -31,7 +33,7 @@ def jobs(settings: Settings, given: argparse.Namespace) -> int:
     _refuse_unclear(given, narrowed)
     try:
         if given.action == "list":
-            _list(settings, narrowed)
+            _list(settings, narrowed, None if given.all else given.limit or _SHOWN)
         else:
             _change(settings, given, narrowed)
     except SidecarError as error:
@@ -49,9 +51,9 @@ def _refuse_unclear(given: argparse.Namespace, narrowed: Mapping[str, str]) -> N
     if wrong:
         raise ConfigurationError(Problem(f"{wrong[0]!r} is no id: `sidecar jobs list` shows them", field="ID"))
     if given.action == "list":
-        for field, is_given in (("ID", given.names), ("--all", given.all), ("--dry-run", given.dry_run)):
-            if is_given:
-                raise ConfigurationError(Problem("is for retry and discard alone", field=field))
+        _refuse_for_list(given)
+    elif given.limit is not None:
+        raise ConfigurationError(Problem("is for list alone", field="--limit"))
     elif narrowed.get("state", "dead") != "dead":
         raise ConfigurationError(Problem(f"{given.action} takes dead ones only", field="--state"))
     elif [bool(given.names), bool(narrowed.keys() - {"state"}), given.all].count(True) != 1:
@@ -59,17 +61,37 @@ def _refuse_unclear(given: argparse.Namespace, narrowed: Mapping[str, str]) -> N
         raise ConfigurationError(Problem(message, field="ID"))
 
 
-def _list(settings: Settings, narrowed: Mapping[str, str]) -> None:
-    answer = running.asked(settings, "GET", f"/v1/jobs?{urlencode({**narrowed, 'per_page': _SHOWN})}")
+def _refuse_for_list(given: argparse.Namespace) -> None:
+    for field, is_given in (("ID", given.names), ("--dry-run", given.dry_run)):
+        if is_given:
+            raise ConfigurationError(Problem("is for retry and discard alone", field=field))
+    if given.limit is not None and (given.limit < 1 or given.all):
+        raise ConfigurationError(Problem("must be a number from 1, and not stand beside --all", field="--limit"))
+
+
+def _list(settings: Settings, narrowed: Mapping[str, str], limit: int | None) -> None:
+    found = list(itertools.islice(_newest(settings, narrowed), None if limit is None else limit + 1))
     table = Table(box=None, pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, overflow="fold")
-    for job in answer["jobs"]:
+    for job in found[:limit]:
         for cells in _rows(job):
             table.add_row(*cells)
     Console().print(table)
-    if answer["next_before"] is not None:
-        sys.stderr.write(f"these are the newest {_SHOWN}: --until shows older ones\n")
+    if limit is not None and len(found) > limit:
+        sys.stderr.write(f"there are more, these are the newest {limit}: --limit and --all show older ones\n")
+
+
+def _newest(settings: Settings, narrowed: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """Every job that is meant, newest first, a page at a time."""
+    place: dict[str, int] = {}
+    while True:
+        query = urlencode({**narrowed, "per_page": _PER_PAGE, **place})
+        answer = running.asked(settings, "GET", f"/v1/jobs?{query}")
+        yield from answer["jobs"]
+        if answer["next_before"] is None:
+            return
+        place = {"before": answer["next_before"]}
 
 
 def _rows(job: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

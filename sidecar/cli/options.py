@@ -68,7 +68,8 @@ def add_jobs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", metavar="NAME", help="why they wait or are dead")
     command.add_argument("--since", metavar="TIME", help="made at that time or later: RFC 3339")
     command.add_argument("--until", metavar="TIME", help="made before that time")
-    command.add_argument("--all", action="store_true", help="retry or discard every dead one")
+    command.add_argument("--limit", type=int, metavar="N", help="how many are listed, the newest [1000]")
+    command.add_argument("--all", action="store_true", help="list every one; retry or discard every dead one")
     command.add_argument("--dry-run", action="store_true", help="say how many it would be, and do nothing")
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from support.admin import Admin, open_admin
+from support.terminal import Run
 
-from sidecar.cli import main
+from sidecar.cli import jobs, main
 from sidecar.queue.values import NewJob, Rejected, Settlement
-
-Run = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
 @pytest.fixture
@@ -29,54 +27,56 @@ async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
         yield running
 
 
-@pytest.fixture
-def run(admin: Admin, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    async def run_main(*arguments: str) -> tuple[int, str, str]:
-        where = ("--admin", admin.url.removeprefix("http://"))
-        code = await asyncio.to_thread(main, ["jobs", *arguments, *where])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run_main
-
-
 async def reasons(admin: Admin) -> list[tuple[str, str, str]]:
     return [(job.collector, job.state, job.reason) for job in await admin.jobs.list_jobs()]
 
 
 async def test_jobs_are_shown_by_what_they_are(run: Run) -> None:
-    code, said, _ = await run("list")
+    code, said, _ = await run("jobs", "list")
     assert code == 0
     assert [line.split()[2] for line in said.splitlines()[1:]] == ["waiting", "other", "kept", "kept"]
     _, said, _ = await run(
-        "list", "--state", "dead", "--collector", "kept", "--destination", "app", "--reason", "refused"
+        "jobs", "list", "--state", "dead", "--collector", "kept", "--destination", "app", "--reason", "refused"
     )
     (shown,) = said.splitlines()[1:]
     assert shown.split()[2:] == ["kept", "alice", "digits", "app", "dead", "1", "refused"]
     made = shown.split()[1]
-    assert len((await run("list", "--until", made))[1].splitlines()) == 1
-    assert len((await run("list", "--since", made))[1].splitlines()) == 5
+    assert len((await run("jobs", "list", "--until", made))[1].splitlines()) == 1
+    assert len((await run("jobs", "list", "--since", made))[1].splitlines()) == 5
+
+
+async def test_a_list_says_when_there_are_more_and_pages_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_PER_PAGE", 2)
+    monkeypatch.setattr(jobs, "_SHOWN", 3)
+    more = "there are more, these are the newest {}: --limit and --all show older ones\n"
+    for arguments, shown, said in (
+        ((), 3, more.format(3)),
+        (("--limit", "1"), 1, more.format(1)),
+        (("--limit", "4"), 4, ""),
+        (("--all",), 4, ""),
+        (("--collector", "kept", "--limit", "1"), 1, more.format(1)),
+    ):
+        code, out, err = await run("jobs", "list", *arguments)
+        assert (code, len(out.splitlines()) - 1, err) == (0, shown, said), arguments
 
 
 async def test_a_dry_run_says_how_many_and_changes_nothing(admin: Admin, run: Run) -> None:
     before = await reasons(admin)
-    assert await run("retry", "--collector", "kept", "--dry-run") == (0, "2 jobs would be retried\n", "")
-    assert await run("discard", "--all", "--dry-run") == (0, "3 jobs would be discarded\n", "")
+    assert await run("jobs", "retry", "--collector", "kept", "--dry-run") == (0, "2 jobs would be retried\n", "")
+    assert await run("jobs", "discard", "--all", "--dry-run") == (0, "3 jobs would be discarded\n", "")
     assert await reasons(admin) == before
 
 
 async def test_dead_ones_are_tried_again_or_given_up(admin: Admin, run: Run) -> None:
-    assert await run("retry", "--reason", "too_large") == (0, "1 job retried\n", "")
+    assert await run("jobs", "retry", "--reason", "too_large") == (0, "1 job retried\n", "")
     ids = [str(job.id) for job in await admin.jobs.list_jobs() if job.collector == "other"]
-    assert await run("discard", *ids) == (0, "1 job discarded\n", "")
+    assert await run("jobs", "discard", *ids) == (0, "1 job discarded\n", "")
     assert await reasons(admin) == [("waiting", "queued", ""), ("kept", "queued", ""), ("kept", "dead", "refused")]
-    assert await run("discard", "--all") == (0, "1 job discarded\n", "")
+    assert await run("jobs", "discard", "--all") == (0, "1 job discarded\n", "")
 
 
 async def test_what_the_sidecar_refuses_is_said(run: Run) -> None:
-    code, _, said = await run("discard", "--since", "yesterday")
+    code, _, said = await run("jobs", "discard", "--since", "yesterday")
     assert code == 1
     assert "since: must be a number" in said
 
@@ -93,7 +93,9 @@ async def test_what_the_sidecar_refuses_is_said(run: Run) -> None:
         (("discard", "--state", "queued", "--reason", "refused"), "--state: discard takes dead ones only"),
         (("retry", "first"), "ID: 'first' is no id"),
         (("list", "1"), "ID: is for retry and discard alone"),
-        (("list", "--all"), "--all: is for retry and discard alone"),
+        (("list", "--limit", "0"), "--limit: must be a number from 1"),
+        (("list", "--limit", "1", "--all"), "--limit: must be a number from 1, and not stand beside --all"),
+        (("retry", "--all", "--limit", "1"), "--limit: is for list alone"),
         (("list", "--dry-run"), "--dry-run: is for retry and discard alone"),
     ],
 )

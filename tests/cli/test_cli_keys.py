@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
-from support.admin import open_admin
+from support.admin import Admin, open_admin
+from support.terminal import Run
 
 from sidecar.cli import main
 
-
-async def run_main(url: str, token: str, *arguments: str) -> int:
-    where = ("--admin", url.removeprefix("http://"), "--admin-token", token)
-    return await asyncio.to_thread(main, ["keys", *arguments, *where])
+TOKEN = "correct-token"
 
 
-async def test_a_key_from_its_making_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with open_admin(tmp_path, "correct-token") as admin:
-        url = admin.url
-        assert await run_main(url, "correct-token", "create", "--name", "ci", "--scopes", "read, write") == 0
-        made = capsys.readouterr()
-        first = made.out.removesuffix("\n")
-        key = first.split("_")[1]
-        assert made.err == f"key {key} of ci: read, write. Its token is shown this once.\n"
-        assert await run_main(url, first, "list") == 0
-        shown = capsys.readouterr().out
-        assert key in shown
-        assert "read,write" in shown
-        assert first not in shown
-        assert await run_main(url, first, "rotate", key) == 0
-        second = capsys.readouterr().out.removesuffix("\n")
-        assert await run_main(url, first, "list") == 1
-        assert await run_main(url, second, "revoke", key) == 0
-        assert await run_main(url, second, "list") == 1
-        assert "wants its token" in capsys.readouterr().err
+@pytest.fixture
+async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
+    async with open_admin(tmp_path, TOKEN) as running:
+        yield running
+
+
+async def test_a_key_from_its_making_to_its_end(run: Run) -> None:
+    def keys(token: str, *arguments: str) -> Awaitable[tuple[int, str, str]]:
+        return run("keys", *arguments, "--admin-token", token)
+
+    code, out, err = await keys(TOKEN, "create", "--name", "ci", "--scopes", "read, write")
+    assert code == 0
+    first = out.removesuffix("\n")
+    key = first.split("_")[1]
+    assert err == f"key {key} of ci: read, write. Its token is shown this once.\n"
+    code, shown, _ = await keys(first, "list")
+    assert code == 0
+    assert key in shown
+    assert "read,write" in shown
+    assert first not in shown
+    code, out, _ = await keys(first, "rotate", key)
+    assert code == 0
+    second = out.removesuffix("\n")
+    assert (await keys(first, "list"))[0] == 1
+    assert (await keys(second, "revoke", key))[0] == 0
+    code, _, err = await keys(second, "list")
+    assert code == 1
+    assert "wants its token" in err
 
 
 @pytest.mark.parametrize(
@@ -54,7 +61,7 @@ def test_what_is_missing_or_too_much_is_said_before_anyone_is_asked(
     assert said in capsys.readouterr().err
 
 
-async def test_a_scope_that_there_is_not_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with open_admin(tmp_path) as admin:
-        assert await run_main(admin.url, "", "create", "--name", "ci", "--scopes", "all") == 1
-    assert "scopes: must be a list of at least one of read, write, inputs" in capsys.readouterr().err
+async def test_a_scope_that_there_is_not_is_refused(run: Run) -> None:
+    code, _, said = await run("keys", "create", "--name", "ci", "--scopes", "all", "--admin-token", TOKEN)
+    assert code == 1
+    assert "scopes: must be a list of at least one of read, write, inputs" in said

@@ -11,15 +11,14 @@ from confluent_kafka import KafkaError
 from support.kafka_cluster import TOPIC, header_of, kafka_cluster
 from support.kafka_gate import kafka_gate
 
-from contract.end import REFERENCE, Case, End
-from sidecar.data import Data, Text
+from contract.broker_end import LARGEST_BYTES, BrokerEnd
+from contract.end import REFERENCE, Case
 
 _OFTEN = 100
 _LONG_SECONDS = 60.0
-_LARGEST_BYTES = 5000
 
 
-class KafkaEnd(End):
+class KafkaEnd(BrokerEnd):
     kind = "kafka"
     can_tell_repeats = False
     impatience: ClassVar[Mapping[str, Any]] = {"timeout_seconds": 0.8}
@@ -33,7 +32,7 @@ class KafkaEnd(End):
         self._options: dict[str, Any] = {
             "brokers": [self.cluster.address],
             "topic": TOPIC,
-            "max_message_bytes": _LARGEST_BYTES,
+            "max_message_bytes": LARGEST_BYTES,
         }
 
     async def stop(self) -> None:
@@ -77,10 +76,6 @@ class KafkaEnd(End):
         self.cluster.answer_after(_LONG_SECONDS)
         yield
         self.cluster.answer_after(0)
-
-    @asynccontextmanager
-    async def too_small(self) -> AsyncIterator[Data]:
-        yield Data(text=Text("x" * _LARGEST_BYTES))
 
     @asynccontextmanager
     async def going_away(self) -> AsyncIterator[None]:

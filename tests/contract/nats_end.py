@@ -12,17 +12,15 @@ from nats.js.api import DiscardPolicy, StreamConfig
 from support.line import line_to
 from support.nats_server import nats_server
 
-from contract.end import REFERENCE, Case, End
-from sidecar.data import Data, Text
+from contract.broker_end import LARGEST_BYTES, LinedEnd
+from contract.end import REFERENCE, Case
 
 PASSWORD = "a-very-secret-password"
 STREAM = "KEPT"
-_LARGEST_BYTES = 5000
 
 
-class NatsEnd(End):
+class NatsEnd(LinedEnd):
     kind = "nats"
-    impatience: ClassVar[Mapping[str, Any]] = {"timeout_seconds": 0.3}
     cannot: ClassVar[Mapping[Case, str]] = {
         Case.REFUSING_ONE: "a stream looks at a message's size alone, which has a case of its own"
     }
@@ -78,21 +76,6 @@ class NatsEnd(End):
         yield
 
     @asynccontextmanager
-    async def locked_out(self) -> AsyncIterator[None]:
-        self.secret = "another-password"
-        yield
-
-    @asynccontextmanager
-    async def hanging(self) -> AsyncIterator[None]:
-        self.line.mute()
-        yield
-        self.line.unmute()
-
-    @asynccontextmanager
-    async def too_small(self) -> AsyncIterator[Data]:
-        yield Data(text=Text("x" * _LARGEST_BYTES))
-
-    @asynccontextmanager
     async def going_away(self) -> AsyncIterator[None]:
         self.line.cut_at(b"HPUB")
         yield
@@ -100,4 +83,4 @@ class NatsEnd(End):
 
 
 def stream(**more: Any) -> StreamConfig:
-    return StreamConfig(name=STREAM, subjects=["kept.>"], max_msg_size=_LARGEST_BYTES, **more)
+    return StreamConfig(name=STREAM, subjects=["kept.>"], max_msg_size=LARGEST_BYTES, **more)

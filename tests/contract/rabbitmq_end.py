@@ -13,17 +13,15 @@ from aiormq.abc import DeliveredMessage
 from pamqp.common import FieldValue
 from support.line import line_to
 
-from contract.end import REFERENCE, Case, End
-from sidecar.data import Data, Text
+from contract.broker_end import LARGEST_BYTES, LinedEnd
+from contract.end import REFERENCE, Case
 
 PORT = 5672
-_LARGEST_BYTES = 5000
 
 
-class RabbitMQEnd(End):
+class RabbitMQEnd(LinedEnd):
     kind = "rabbitmq"
     can_tell_repeats = False
-    impatience: ClassVar[Mapping[str, Any]] = {"timeout_seconds": 0.3}
     cannot: ClassVar[Mapping[Case, str]] = {
         Case.REFUSING_ONE: "an exchange looks at no message: what it refuses of one key it refuses of all"
     }
@@ -57,7 +55,7 @@ class RabbitMQEnd(End):
             "routing_key": "kept.{caller}.{model}",
             "user": "guest",
             "password": REFERENCE,
-            "max_message_bytes": _LARGEST_BYTES,
+            "max_message_bytes": LARGEST_BYTES,
         }
 
     async def stored(self) -> list[str]:
@@ -90,21 +88,6 @@ class RabbitMQEnd(End):
         await self._channel.exchange_delete(self._name)
         await self._declare(internal=True)
         yield
-
-    @asynccontextmanager
-    async def locked_out(self) -> AsyncIterator[None]:
-        self.secret = "another-password"
-        yield
-
-    @asynccontextmanager
-    async def hanging(self) -> AsyncIterator[None]:
-        self.line.mute()
-        yield
-        self.line.unmute()
-
-    @asynccontextmanager
-    async def too_small(self) -> AsyncIterator[Data]:
-        yield Data(text=Text("x" * _LARGEST_BYTES))
 
     @asynccontextmanager
     async def going_away(self) -> AsyncIterator[None]:
