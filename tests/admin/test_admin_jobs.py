@@ -94,7 +94,12 @@ async def test_jobs_are_listed_by_what_they_are(admin: Admin, narrowed: dict[str
 
 
 async def test_jobs_are_chosen_by_when_they_were_made(admin: Admin) -> None:
-    second = rfc3339(await with_two_kinds(admin))
+    moment = await with_two_kinds(admin)
+    second = rfc3339(moment)
+    assert await admin.ask("POST", "/v1/jobs/discard", {"since": moment, "dry_run": True}) == (
+        200,
+        {"would_discard": 1},
+    )
     for name, collectors in (("since", ["other"]), ("until", ["kept"])):
         _, listed = await admin.ask("GET", f"/v1/jobs?{urlencode({name: second})}")
         assert [job["collector"] for job in listed["jobs"]] == collectors
@@ -143,6 +148,8 @@ async def test_a_filter_in_bulk_is_counted_first_then_carried_out_and_told(admin
         ("POST", "/v1/jobs/discard", {"reason": ""}, "reason"),
         ("POST", "/v1/jobs/discard", {"state": "queued", "reason": "refused"}, "state"),
         ("POST", "/v1/jobs/discard", {"until": "tomorrow"}, "until"),
+        ("POST", "/v1/jobs/discard", {"until": True}, "until"),
+        ("POST", "/v1/jobs/discard", {"since": ""}, "since"),
         ("POST", "/v1/jobs/discard", {"all": True, "dry_run": 1}, "dry_run"),
     ],
 )
