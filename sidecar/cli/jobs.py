@@ -1,6 +1,7 @@
 """`sidecar jobs`: see what waits and what is dead in a running sidecar, try dead letters again or give them up.
 
-Over its admin API, which shows no content. A change in bulk wants ids, a filter or `--all`: nothing is not everything.
+Over its admin API; what was captured is not shown. A change in bulk wants ids, a filter or `--all`:
+nothing is not everything.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import urlencode
 from rich.console import Console
 from rich.table import Table
 
-from sidecar.cli import running
+from sidecar.cli import job_story, running
 from sidecar.errors import ConfigurationError, Problem, SidecarError
 from sidecar.settings import Settings
 
@@ -34,6 +35,8 @@ def jobs(settings: Settings, given: argparse.Namespace) -> int:
     try:
         if given.action == "list":
             _list(settings, narrowed, None if given.all else given.limit or _SHOWN)
+        elif given.action == "show":
+            job_story.show(running.asked(settings, "GET", f"/v1/jobs/{given.names[0]}")["job"])
         else:
             _change(settings, given, narrowed)
     except SidecarError as error:
@@ -54,6 +57,9 @@ def _refuse_unclear(given: argparse.Namespace, narrowed: Mapping[str, str]) -> N
         _refuse_for_list(given)
     elif given.limit is not None:
         raise ConfigurationError(Problem("is for list alone", field="--limit"))
+    elif given.action == "show":
+        if narrowed or given.all or given.dry_run or len(given.names) != 1:
+            raise ConfigurationError(Problem("show wants the id of one job, and nothing else", field="ID"))
     elif narrowed.get("state", "dead") != "dead":
         raise ConfigurationError(Problem(f"{given.action} takes dead ones only", field="--state"))
     elif [bool(given.names), bool(narrowed.keys() - {"state"}), given.all].count(True) != 1:

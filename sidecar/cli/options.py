@@ -59,9 +59,11 @@ def add_collectors(command: argparse.ArgumentParser) -> None:
 
 def add_jobs(command: argparse.ArgumentParser) -> None:
     """The options of `sidecar jobs`."""
-    actions = ("list", "retry", "discard")
+    actions = ("list", "show", "retry", "discard")
     command.add_argument("action", metavar="ACTION", choices=actions, help=", ".join(actions))
-    command.add_argument("names", metavar="ID", nargs="*", help="ids of dead jobs, to retry or discard these")
+    command.add_argument(
+        "names", metavar="ID", nargs="*", help="the id of a job to show, or of dead ones to retry or discard"
+    )
     command.add_argument("--state", choices=("queued", "leased", "dead"), help="retry and discard take dead ones only")
     command.add_argument("--collector", metavar="KEY", help="one collector's only")
     command.add_argument("--destination", metavar="NAME", help="as they stand with one destination only")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from support.admin import Admin, open_admin
 from support.terminal import Run
 
 from sidecar.cli import jobs, main
-from sidecar.queue.values import NewJob, Rejected, Settlement
+from sidecar.queue.values import NewJob, Rejected, Retry, Settlement, Wanted
 
 
 @pytest.fixture
@@ -58,6 +60,33 @@ async def test_a_list_says_when_there_are_more_and_pages_on(run: Run, monkeypatc
     ):
         code, out, err = await run("jobs", "list", *arguments)
         assert (code, len(out.splitlines()) - 1, err) == (0, shown, said), arguments
+
+
+async def test_one_job_is_shown_with_its_nodes_and_tries(admin: Admin, run: Run) -> None:
+    trace = {"workflow": "before", "nodes": [{"id": "n", "kind": "first-n", "verdict": "not_run"}]}
+    made = NewJob("e" * 32, 0, "told", "alice", "digits", "", b"{}", details=json.dumps({"trace": trace}))
+    await admin.jobs.record([made], {})
+    leased = await admin.jobs.lease(9, 60)
+    now = admin.shop.clock.now()
+    end = Retry(now + 5, "http_503", "said [bold]no[/bold]")
+    await admin.jobs.settle([Settlement(job, end) for job in leased if job.collector == "told"])
+    (told,) = await admin.jobs.list_jobs(Wanted(collector="told"))
+    code, said, _ = await run("jobs", "show", str(told.id))
+    assert code == 0
+    lines = [line.split() for line in said.splitlines()]
+    assert ["before", "(pre_queue)", "n", "first-n", "not", "run"] in lines
+    moment = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds")
+    assert ["app", "1", moment, "http_503", "said", "[bold]no[/bold]"] in lines
+    code, _, wrong = await run("jobs", "show", "999")
+    assert code == 1
+    assert "no job '999'" in wrong
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show",), ("show", "1", "2"), ("show", "1", "--all"), ("show", "1", "--state", "dead")]
+)
+async def test_show_wants_one_id_and_nothing_else(run: Run, arguments: tuple[str, ...]) -> None:
+    assert (await run("jobs", *arguments))[0] == 2
 
 
 async def test_a_dry_run_says_how_many_and_changes_nothing(admin: Admin, run: Run) -> None:
