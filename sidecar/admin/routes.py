@@ -75,10 +75,17 @@ _CONTRACT = (
 """Each of them stands at both of the contract's paths, and is about an app's own."""
 _OURS = (
     Route("GET", f"/v1{APP}/inputs/{{id}}/content", inputs.content, Scope.INPUTS, query=queries.Content),
-    Route("GET", f"/v1{APP}/inputs/{{id}}/story", stories.of_input, Scope.INPUTS, query=queries.OfApp),
+    Route(
+        "GET",
+        f"/v1{APP}/inputs/{{id}}/story",
+        stories.of_input,
+        Scope.INPUTS,
+        query=queries.OfApp,
+        answer=answers.InputStory,
+    ),
     Route("GET", "/v1/collectors", collectors.list_everywhere, Scope.READ),
     Route("GET", "/v1/jobs", jobs.list_all, Scope.READ, query=queries.Jobs, answer=answers.Jobs),
-    Route("GET", "/v1/jobs/{id}", stories.of_job, Scope.INPUTS),
+    Route("GET", "/v1/jobs/{id}", stories.of_job, Scope.INPUTS, answer=answers.OneJob),
     Route("POST", "/v1/jobs/retry", jobs.retry, Scope.WRITE, bodies.ChooseJobs),
     Route("POST", "/v1/jobs/discard", jobs.discard, Scope.WRITE, bodies.ChooseJobs),
     Route("GET", "/v1/ledger", state.ledger, Scope.READ, answer=answers.Ledger),

@@ -10,22 +10,8 @@ import pytest
 from support.clarifai_app import ClarifaiFake, clarifai_fake, plain
 from support.model_app import UNSURE, ModelApp, model_app
 from support.product import Product, assert_sums_hold
+from support.workflows import SEVERAL_NODES
 
-BEFORE = """workflow:
-  id: before
-  nodes:
-    - id: all
-      model: {model_type_id: random-sample, output_info: {params: {keep_fraction: 1}}}
-    - id: sure
-      model: {model_type_id: concept-thresholder, output_info: {params: {concept_threshold_type: GREATER_THAN},
-        data: {concepts: [{id: "*", value: 0.99}]}}}
-      node_inputs: [{node_id: all}]
-    - id: surer
-      model: {model_type_id: random-sample, output_info: {params: {keep_fraction: 1}}}
-      node_inputs: [{node_id: sure}]
-    - id: alices
-      model: {model_type_id: metadata-filter, output_info: {params: {expression: "caller == 'alice'"}}}
-"""
 AFTER = """workflow:
   id: after
   nodes:
@@ -55,7 +41,7 @@ async def far() -> AsyncIterator[ClarifaiFake]:
 
 
 def write_policies(product: Product, far: ClarifaiFake) -> None:
-    product.policy("before", BEFORE)
+    product.policy("before", SEVERAL_NODES)
     product.policy("after", AFTER)
     product.policy("kept", COLLECTOR.format(far.url))
 
@@ -93,7 +79,7 @@ async def test_an_input_tells_every_node_and_the_three_tries_of_a_destination_th
     assert_sums_hold(ledger)
     assert ledger["total"]["delivered"] == 1
     assert verdicts(story["pre_queue"]) == {
-        "all": ("random-sample", "passed"),
+        "half": ("random-sample", "passed"),
         "sure": ("concept-thresholder", "emptied"),
         "surer": ("random-sample", "not_run"),
         "alices": ("metadata-filter", "passed"),

@@ -12,6 +12,9 @@ import pytest
 from support.admin import Admin
 
 from sidecar.admin.routes import ROUTES
+from sidecar.data import Data, Text
+from sidecar.delivery.destination import Parcel, Way
+from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
 from sidecar.policy.shapes import CollectorShape, WorkflowShape
 from sidecar.queue.values import NewJob, Rejected, Settlement
 
@@ -48,9 +51,12 @@ async def test_every_route_is_described_with_the_models_that_read_it(admin: Admi
 
 
 async def with_something_of_each(admin: Admin) -> None:
-    """A dead job, a key, and the events of both."""
+    """A dead job and a kept input, both called 1, a key, and its events."""
     await admin.jobs.record([NewJob("1" * 32, 0, "c", "alice", "digits", "", b"{}", destinations=("app", "b"))], {})
     await admin.jobs.settle([Settlement(job, Rejected("refused")) for job in await admin.jobs.lease(2, 60)])
+    way = Way(1, "app", 1.0, 2.0, 1, 0, "", "")
+    kept = Parcel("1", Data(text=Text("hello")), "c", "alice", "digits", "", "local", "main", way=way)
+    await EmbeddedApp(EmbeddedOptions(), admin.shop.database).deliver([kept])
     await admin.ask("POST", "/v1/keys", {"name": "ci", "scopes": ["read", "inputs"]}, KEY)
 
 
@@ -59,12 +65,14 @@ async def test_every_answer_of_ours_holds_what_is_described_and_nothing_else(loc
     await with_something_of_each(admin)
     for route in ROUTES:
         if route.answer is not None and route.method == "GET":
-            status, answer = await admin.ask("GET", route.path, headers=KEY)
+            status, answer = await admin.ask(
+                "GET", route.path.format(user_id="local", app_id="main", id=1), headers=KEY
+            )
             assert status == 200
             assert next(iter(answer.values())), "nothing is checked where nothing is there"
             route.answer.model_validate_json(orjson.dumps(answer), strict=True)
             checked += 1
-    assert checked == 5
+    assert checked == 7
 
 
 @pytest.mark.timeout(400)  # 13 s of a processor, which a busy machine may have to share

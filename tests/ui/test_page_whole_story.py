@@ -11,22 +11,8 @@ from support.browser import NARROW, WIDE, Screen, open_browser, open_screen
 from support.clarifai_app import ClarifaiFake, clarifai_fake, plain
 from support.model_app import UNSURE, model_app
 from support.product import Product
+from support.workflows import SEVERAL_NODES
 
-BEFORE = """workflow:
-  id: before
-  nodes:
-    - id: half
-      model: {model_type_id: random-sample, output_info: {params: {keep_fraction: 1}}}
-    - id: sure
-      model: {model_type_id: concept-thresholder, output_info: {params: {concept_threshold_type: GREATER_THAN},
-        data: {concepts: [{id: "*", value: 0.99}]}}}
-      node_inputs: [{node_id: half}]
-    - id: surer
-      model: {model_type_id: random-sample, output_info: {params: {keep_fraction: 1}}}
-      node_inputs: [{node_id: sure}]
-    - id: alices
-      model: {model_type_id: metadata-filter, output_info: {params: {expression: "caller == 'alice'"}}}
-"""
 COLLECTOR = """collector:
   id: kept
   source: {{model: digits}}
@@ -48,7 +34,7 @@ async def product(tmp_path: Path, far: ClarifaiFake) -> AsyncIterator[Product]:
     """It holds one input that one of its two destinations refused at the second try."""
     async with model_app(lambda _: UNSURE) as model:
         product = Product(tmp_path, model.url)
-        product.policy("before", BEFORE)
+        product.policy("before", SEVERAL_NODES)
         product.policy("kept", COLLECTOR.format(far.url))
         async with product:
             await product.predict([[1, 2, 3, 4, 5]], **{"X-Caller-Id": "alice"})
