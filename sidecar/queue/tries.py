@@ -6,13 +6,15 @@ Pure. The text is small, as each retry writes it anew: what a try says that the 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 FIRST = 3
 LAST = 15
 DETAIL_CHARACTERS = 200
+_SHORT = 2
+"""The length of an entry that says what the one before said: its attempt and its time."""
 
 
 class Try(NamedTuple):
@@ -36,22 +38,17 @@ NONE = Tries()
 
 
 def add(text: str, tried: Try) -> str:
-    """The text of the tries in `text` and one more."""
-    before, left_out = read(text)
-    kept = [*before, tried._replace(at=round(tried.at, 3), detail=tried.detail[:DETAIL_CHARACTERS])]
-    if len(kept) > FIRST + LAST:
-        del kept[FIRST]
+    """The text of the tries in `text` and one more. Works on what is written: a full one is not read for it."""
+    left_out, *entries = orjson.loads(text) if text else (0,)
+    words = [tried.reason, tried.detail[:DETAIL_CHARACTERS]]
+    said = next((entry[2:] for entry in reversed(entries) if len(entry) > _SHORT), None)
+    entries.append([tried.attempt, round(tried.at, 3), *(() if words == said else words)])
+    if len(entries) > FIRST + LAST:
+        _, _, *lost = entries.pop(FIRST)
         left_out += 1
-    return orjson.dumps([left_out, *_shortened(kept)]).decode()
-
-
-def _shortened(tries: list[Try]) -> list[list[Any]]:
-    said: tuple[str, str] | None = None
-    shortened: list[list[Any]] = []
-    for attempt, at, *words in tries:
-        shortened.append([attempt, at] if said == tuple(words) else [attempt, at, *words])
-        said = (words[0], words[1])
-    return shortened
+        if len(entries[FIRST]) == _SHORT:
+            entries[FIRST] += lost  # if the lost one said nothing itself, the one before still says it for both
+    return orjson.dumps([left_out, *entries]).decode()
 
 
 def read(text: str) -> Tries:

@@ -42,6 +42,13 @@ async def product(tmp_path: Path, far: ClarifaiFake) -> AsyncIterator[Product]:
             yield product
 
 
+ROWS = """async each => {
+  const { deliveries } = await import("/chapters.js");
+  const [shown] = deliveries({ destinations: [each] });
+  return [...shown.querySelectorAll("tbody tr")].map(row => row.textContent);
+}"""
+
+
 async def tells_the_way(screen: Screen) -> None:
     await screen.row("half", "random-sample", "keeps 100 %", "passed")
     await expect(screen.page.get_by_role("main")).to_contain_text("every exchange")
@@ -84,3 +91,23 @@ async def test_a_dead_job_leads_to_its_story_and_its_input_tells_the_same(produc
             assert await screen.axe("color-contrast", "scrollable-region-focusable", "target-size") == []
             assert not await screen.overflows()
             assert screen.faults == []
+
+
+async def test_what_lies_between_tries_is_said(product: Product) -> None:
+    """Those that were left out, those of which nothing came, and that a job was put back by hand."""
+    tries = [{"attempt": number, "at": 1.0, "reason": f"r{number}", "detail": ""} for number in (1, 2, 3, 20, 22, 1)]
+    each = {
+        "destination": "x", "state": "queued", "attempts": 2, "retry_at": 9.0, "settled_at": 1.0, "reason": "r1",
+        "detail": "", "tries": tries, "tries_left_out": 16, "left_out_after": 3,
+    }  # fmt: skip
+    async with open_browser() as browser, open_screen(product, browser) as screen:
+        await screen.open("queue")
+        rows = await screen.page.evaluate(ROWS, each)
+        wanted = ["r1", "r2", "r3", "16 more tries failed", "r20", "21no outcome", "r22", "put back by hand", "r1",
+                  "2no outcome", "next"]  # fmt: skip
+        assert [want in row for want, row in zip(wanted, rows, strict=True)] == [True] * len(wanted), rows
+        dead = await screen.page.evaluate(ROWS, {**each, "state": "dead", "attempts": 1})
+        assert "✕ r1" in dead[-1]
+        assert len(dead) == len(rows) - 2
+        again = await screen.page.evaluate(ROWS, {**each, "state": "delivered", "attempts": 0, "tries": tries[:1]})
+        assert ["put back by hand" in row for row in again] == [False, True, False]
