@@ -6,7 +6,7 @@ Pure. The text is small, as each retry writes it anew: what a try says that the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -39,7 +39,9 @@ NONE = Tries()
 
 def add(text: str, tried: Try) -> str:
     """The text of the tries in `text` and one more. Works on what is written: a full one is not read for it."""
-    left_out, *entries = orjson.loads(text) if text else (0,)
+    left_out: int
+    entries: list[list[Any]]
+    left_out, *entries = orjson.loads(text or "[0]")
     words = [tried.reason, tried.detail[:DETAIL_CHARACTERS]]
     said = next((entry[2:] for entry in reversed(entries) if len(entry) > _SHORT), None)
     entries.append([tried.attempt, round(tried.at, 3), *(() if words == said else words)])
