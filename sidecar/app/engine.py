@@ -323,7 +323,7 @@ class Engine:
         """The whole of `/v1/traffic`; see `admin.parts`."""
         return {
             **self._traffic.to_json(known, shown),
-            "passing": passing_to_json(self._receiver.passing, self._collected),
+            "passing": passing_to_json(self._receiver.passing, self._collected, shown),
         }
 
     async def readiness(self) -> Mapping[str, str]:

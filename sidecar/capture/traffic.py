@@ -184,9 +184,12 @@ class Traffic:
         return found
 
 
-def passing_to_json(names: Iterable[ModelName], collected: Index) -> list[Json]:
-    """The models whose calls pass, each with whether `collected`, what the collectors want, has calls of it."""
-    return [
-        {**name._asdict(), "collected": collected.fraction(name.model, name.version or None, None) > 0}
-        for name in names
-    ]
+def passing_to_json(names: Iterable[ModelName], collected: Index, shown: Callable[[Source], Source]) -> list[Json]:
+    """The models whose calls pass, each with whether `collected`, what the collectors want, has calls of it. Those that
+    are `shown` alike are one."""
+    found: dict[tuple[str, str], bool] = {}
+    for name in names:
+        _, model, version = shown(("", *name))
+        is_collected = collected.fraction(name.model, name.version or None, None) > 0
+        found[model, version] = found.get((model, version), False) or is_collected
+    return [{"model": model, "version": version, "collected": each} for (model, version), each in found.items()]

@@ -92,6 +92,14 @@ def test_sources_that_are_shown_alike_are_counted_together() -> None:
 def test_a_model_that_passes_is_collected_when_a_collector_may_want_one_of_its_calls() -> None:
     collected = build_index([Want("digits", "2", "alice"), Want("letters")])
     names = [ModelName("digits"), ModelName("digits", "1"), ModelName("digits", "2"), ModelName("letters", "1")]
-    found = passing_to_json([*names, ModelName("other")], collected)
+    found = passing_to_json([*names, ModelName("other")], collected, as_it_is)
     assert [each["collected"] for each in found] == [True, False, True, True, False]
     assert found[1] == {"model": "digits", "version": "1", "collected": False}
+
+
+def test_models_that_are_shown_alike_are_one() -> None:
+    names = [ModelName("digits", "ann@example.org"), ModelName("digits", "bob@example.org")]
+    redacted = passing_to_json(
+        names, build_index([Want("digits", "bob@example.org")]), lambda source: (*source[:2], "[email]")
+    )
+    assert redacted == [{"model": "digits", "version": "[email]", "collected": True}]
