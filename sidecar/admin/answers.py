@@ -30,8 +30,8 @@ class Delivery(Answer):
     detail: str
 
 
-class Job(Answer):
-    """A pending or dead job without its content; from `state` on, of the destination that decides."""
+class JobHead(Answer):
+    """A pending or dead job; from `state` on, of the destination that decides."""
 
     id: int
     exchange_id: str
@@ -47,6 +47,11 @@ class Job(Answer):
     attempts: int
     reason: str
     detail: str
+
+
+class Job(JobHead):
+    """The same without its content."""
+
     destinations: list[Delivery]
 
 
@@ -113,10 +118,10 @@ class Sampling(Answer):
     pre_queue_random_sample: float | None
 
 
-class ToldJob(Job):
+class ToldJob(JobHead):
     """A pending or dead job with all that is known of it; media in its data are told by their size."""
 
-    destinations: list[ToldDelivery]  # type: ignore[assignment]
+    destinations: list[ToldDelivery]
     exchange: Answered
     sampling: Sampling
     pre_queue: Trace | None

@@ -15,9 +15,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_snake
 
 from sidecar.admin.envelope import Code, Refusal
-from sidecar.admin.queries import OfApp, query_of, read_owner_id
+from sidecar.admin.queries import OfApp, query_of
 from sidecar.collector import DEFAULT_APP, DEFAULT_USER
 from sidecar.data import Json
+from sidecar.kit.ids import require_id
 from sidecar.kit.validation import faults_of
 
 POLICY_BYTES = 1024 * 1024
@@ -129,7 +130,7 @@ def _one_of(name: str, given: Sequence[str], default: str) -> str:
         raise invalid(field, "is not the one in the path")
     (only,) = names
     try:
-        read_owner_id(only)
+        require_id(only)
     except ValueError as error:
         raise invalid(field, str(error)) from None
     return only

@@ -15,12 +15,12 @@ from contextvars import ContextVar
 from typing import Annotated, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_snake
 
 from sidecar.admin.envelope import Code, Refusal
 from sidecar.collector import Predicate
-from sidecar.kit.ids import ID
+from sidecar.kit.ids import ID, require_id
 from sidecar.kit.validation import faults_of
 from sidecar.store.input_search import Place
 
@@ -37,13 +37,6 @@ def read_text(value: object) -> object:
     """`value` unless it is text that nothing here is named by. Raises ValueError."""
     if isinstance(value, str) and (len(value) > MAX_CHARACTERS or "\0" in value):
         raise ValueError(f"must be text of at most {MAX_CHARACTERS} characters")
-    return value
-
-
-def read_owner_id(value: object) -> object:
-    """`value` if it is the id of a user or an app. Raises ValueError."""
-    if isinstance(value, str) and not ID.fullmatch(value):
-        raise ValueError("is not an id: letters and digits, single - or _ between them")
     return value
 
 
@@ -108,7 +101,7 @@ def _own_graph(value: object) -> object:
 
 _TEXT = {"type": "string", "maxLength": MAX_CHARACTERS, "pattern": "^[^\\x00]*$"}
 Text = Annotated[str, BeforeValidator(read_text), WithJsonSchema(_TEXT)]
-OwnerId = Annotated[str, BeforeValidator(read_owner_id), WithJsonSchema({"type": "string", "pattern": _ID})]
+OwnerId = Annotated[str, AfterValidator(require_id), WithJsonSchema({"type": "string", "pattern": _ID})]
 _MOMENT = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "number"}]}
 Moment = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(_moment), WithJsonSchema(_MOMENT)]
 Number = Annotated[float, BeforeValidator(_number)]
@@ -175,7 +168,14 @@ class Content(OfApp):
     tensor: Annotated[str, Field(description="its name: that tensor, as .npy")] = ""
 
 
-class Jobs(Query):
+class NewestFirst(Query):
+    """A page of rows that are told by number."""
+
+    before: Annotated[RowId | None, Field(description="an answer's next_before")] = None
+    per_page: PerPage = 128
+
+
+class Jobs(NewestFirst):
     state: Literal["queued", "leased", "dead"] | None = None
     collector: Text = ""
     destination: Text = ""
@@ -184,16 +184,12 @@ class Jobs(Query):
         Moment | None, Field(description="when the job was made: RFC 3339, or seconds since the epoch")
     ] = None
     until: Moment | None = None
-    before: Annotated[RowId | None, Field(description="an answer's next_before")] = None
-    per_page: PerPage = 128
 
 
-class Events(Query):
+class Events(NewestFirst):
     kind: Kind = ""
     who: Text = ""
     collector: Text = ""
-    before: Annotated[RowId | None, Field(description="an answer's next_before")] = None
-    per_page: PerPage = 128
 
 
 class Tail(Query):

@@ -16,15 +16,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from sidecar.delivery.destination import Parcel
 from sidecar.delivery.outcome import Delivered, Outcome, Retry
 from sidecar.errors import CapacityError
-from sidecar.kit.ids import ID
+from sidecar.kit.ids import require_id
 from sidecar.store.database import Database
 from sidecar.store.inputs import StoredInput, insert_inputs
 
 
 def _check_id(name: str) -> str:
-    if name and not ID.fullmatch(name):
-        raise ValueError("is not an id: letters and digits, single - or _ between them")
-    return name
+    return name and require_id(name)
 
 
 class EmbeddedOptions(BaseModel):

@@ -17,6 +17,13 @@ TIME_BYTES = 6
 ID = re.compile(r"[0-9A-Za-z]+([-_][0-9A-Za-z]+)*")
 
 
+def require_id(name: str) -> str:
+    """`name` if it is an id as the contract writes them. Raises ValueError."""
+    if not ID.fullmatch(name):
+        raise ValueError("is not an id: letters and digits, single - or _ between them")
+    return name
+
+
 class OrderedIds:
     """Gives 16 bytes a call: the time, as in a UUID of version 7 (RFC 9562), then ten random ones.
 
