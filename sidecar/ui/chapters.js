@@ -27,14 +27,17 @@ export function output(data) {
   if (!data) return null;
   const { concepts, ...rest } = data;
   const bars = topFirst(concepts).slice(0, CONCEPTS).map((concept) => conceptBar(concept, ""));
-  const others = Object.keys(rest).length ? element("pre", "json", JSON.stringify(rest, null, 2)) : null;
-  return element("div", "", ...bars, others);
+  if (!Object.keys(rest).length) return element("div", "", ...bars);
+  return element("div", "", ...bars, bars.length ? source(rest) : json(rest));  // beside bars it mostly says the same
 }
 
 export function source(content) {
+  return element("details", "", element("summary", "", "As JSON"), json(content));
+}
+
+function json(content) {
   const text = JSON.stringify(content, null, 2);
-  const cut = text.length > 50000 ? `${text.slice(0, 50000)}\n…` : text;
-  return element("details", "", element("summary", "", "As JSON"), element("pre", "json", cut));
+  return element("pre", "json", text.length > 50000 ? `${text.slice(0, 50000)}\n…` : text);
 }
 
 /** What was asked: `from` is an input or a job, `metadata` what was kept of the request. */
