@@ -18,7 +18,7 @@ from sidecar.data import Data
 from sidecar.errors import SidecarError, TransientError
 from sidecar.kit.ids import fraction_of_id
 from sidecar.memory import Change
-from sidecar.pipeline.candidate import NOT_ANSWERED, RedactedItem, is_left_out, is_sampled, reason_of
+from sidecar.pipeline.candidate import NOT_ANSWERED, RedactedItem, is_left_out, is_sampled, model_failed, reason_of
 from sidecar.pipeline.models import refusal_of
 from sidecar.pipeline.plan import Plan
 from sidecar.records.recorded import Recorded
@@ -131,11 +131,11 @@ class Trial:
         for place in range(len(call.inputs)):
             self.callers.add(caller)
             try:
-                if recorded.first_index:
-                    index, given, output = recorded.first_index + place, call.inputs[place], call.outputs[place]
-                    item = Item(recorded.id, index, key, given, output, started_at)
-                else:
-                    item = Item(recorded.id, place, key, call.inputs, call.outputs, started_at)
+                given, outputs = call.inputs[place], call.outputs
+                has_failed = model_failed(given.metadata.get("status"), given.metadata.get("origin"))
+                output = outputs[place] if recorded.first_index else outputs  # made when it is looked at
+                index = recorded.first_index + place
+                item = Item(recorded.id, index, key, given, output, started_at, model_failed=has_failed)
                 self._judge(_Candidate(recorded, item, caller))
             except SidecarError as error:  # found when it is looked at: the record's data is none
                 self._count(Dropped("unreadable", str(error)))

@@ -66,6 +66,8 @@ class Arrival(NamedTuple):
     is_whole: bool
     answer_is_plain: bool = False
     """See `Side`."""
+    status: int = 0
+    """The answer's; 0 without one."""
 
     @property
     def size_bytes(self) -> int:
@@ -73,9 +75,8 @@ class Arrival(NamedTuple):
 
     def describe(self, version: str) -> dict[str, Any]:
         """The metadata of each input, once the call's version is known."""
-        status = 0 if self.answered is None else self.answered.status
         latency_ms = round(self.latency_seconds * 1000, 3)
-        return {**self.asked.metadata, "version": version, "status": status, "latency_ms": latency_ms}
+        return {**self.asked.metadata, "version": version, "status": self.status, "latency_ms": latency_ms}
 
 
 class ArrivalReader:
@@ -95,9 +96,11 @@ class ArrivalReader:
         asked = self._remembered(head) if len(head) <= _REMEMBERED_HEAD_BYTES else self._read(head)
         if asked is None:
             return None
-        answered, is_plain = _answered(answer_head) if flags & HAS_RESPONSE else _NOT_ANSWERED
+        answered, is_plain, status = _answered(answer_head) if flags & HAS_RESPONSE else _NOT_ANSWERED
         is_whole = bool(flags & RESPONSE_IS_WHOLE)
-        return Arrival(exchange_id, started_at, latency_seconds, asked, request, answered, answer, is_whole, is_plain)
+        return Arrival(
+            exchange_id, started_at, latency_seconds, asked, request, answered, answer, is_whole, is_plain, status
+        )
 
     def _read(self, content: bytes) -> Asked | None:
         head = read_head(content)
@@ -118,14 +121,14 @@ class ArrivalReader:
         return Asked(route, caller, metadata, bare, (caller, route.model, route.version), is_plain(bare))
 
 
-_Answered = tuple[Head | None, bool]
-"""What decoding needs of an answer's head, and whether its body is plain."""
-_NOT_ANSWERED: _Answered = (None, False)
+_Answered = tuple[Head | None, bool, int]
+"""What decoding needs of an answer's head, whether its body is plain, and its status."""
+_NOT_ANSWERED: _Answered = (None, False, 0)
 
 
 def _read_answered(content: bytes) -> _Answered:
     head = _for_decoding(read_head(content))
-    return head, is_plain(head)
+    return head, is_plain(head), head.status
 
 
 _remembered_answer = functools.lru_cache(_REMEMBERED_HEADS)(_read_answered)

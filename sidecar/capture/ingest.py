@@ -101,7 +101,7 @@ def arrival_of(pair: Pair) -> Arrival:
     latency_seconds = max(0.0, predictions.seconds - inputs.seconds)
     return Arrival(
         inputs.id, inputs.seconds, latency_seconds, inputs.asked, inputs.content, _ANSWERED, predictions.content,
-        is_whole=True,
+        is_whole=True, status=_ANSWERED.status,
     )  # fmt: skip
 
 

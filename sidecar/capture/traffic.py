@@ -8,8 +8,10 @@ together. On the engine's loop, and cheap: it sees every one.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import frexp, ldexp
+from math import ldexp
 from typing import Protocol
 
 from sidecar.capture.arrival import Arrival
@@ -24,6 +26,10 @@ MOST_COLLECTORS = 10_000
 FAILED_STATUS = 400
 STEPS_AN_OCTAVE = 8
 """How finely latencies are sorted: shown within 12 %."""
+_BOUNDS = [
+    ldexp(1 + eighth / STEPS_AN_OCTAVE, octave) for octave in range(-20, 13) for eighth in range(STEPS_AN_OCTAVE)
+]
+"""Seconds at which a step ends and the next begins, from a microsecond to two hours."""
 OTHERS = ("", "", "")
 """The source under which everything is counted once there are `MOST_SOURCES`."""
 
@@ -44,56 +50,47 @@ class Kept(Protocol):
     def version(self) -> str: ...
 
 
-class Minutes:
-    """A count for each of the last `MINUTES` minutes."""
+class Minutes(dict[int, int]):
+    """Minute → count, of the last hour at least."""
 
-    __slots__ = ("_counts", "_newest")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._counts = [0] * MINUTES
-        self._newest = 0
-
-    def add(self, minute: int, count: int = 1) -> None:
-        if minute != self._newest:
-            self._turn_to(minute)
-        self._counts[minute % MINUTES] += count
+    def __missing__(self, minute: int) -> int:
+        """Zero; makes room for a new minute, so that there are never more than two hours of them."""
+        for each in sorted(self)[:MINUTES] if len(self) >= 2 * MINUTES else ():
+            del self[each]
+        return 0
 
     def add_all(self, other: Minutes) -> None:
-        newest = max(self._newest, other._newest)
-        counts = zip(self.oldest_first(newest), other.oldest_first(newest), strict=True)
-        for minute, (own, theirs) in enumerate(counts, newest - MINUTES + 1):
-            self._counts[minute % MINUTES] = own + theirs
+        for minute, count in other.items():
+            self[minute] += count
 
     def oldest_first(self, minute: int) -> list[int]:
-        """The counts up to `minute`, which is the last of them."""
-        self._turn_to(minute)
-        return [self._counts[each % MINUTES] for each in range(minute - MINUTES + 1, minute + 1)]
-
-    def _turn_to(self, minute: int) -> None:
-        for each in range(max(self._newest + 1, minute - MINUTES + 1), minute + 1):
-            self._counts[each % MINUTES] = 0
-        self._newest = max(self._newest, minute)
+        """The counts of the last hour up to `minute`, which is the last of them."""
+        return [self.get(each, 0) for each in range(minute - MINUTES + 1, minute + 1)]
 
 
 class Passing:
     """The calls of one source."""
 
-    __slots__ = ("exchanges", "failed", "kept", "latencies", "minutes")
+    __slots__ = ("failed", "kept", "latencies", "minutes")
 
     def __init__(self) -> None:
-        self.exchanges = 0
         self.failed = 0
         self.kept = 0
-        self.latencies: dict[int, int] = {}
-        """Step → exchanges; `_seconds_of` says how long a step stands for."""
+        self.latencies: defaultdict[int, int] = defaultdict(int)
+        """Step → exchanges: the step that is between the bound of that index and the one before it."""
         self.minutes = Minutes()
 
+    @property
+    def exchanges(self) -> int:
+        return sum(self.latencies.values())
+
     def add(self, other: Passing) -> None:
-        self.exchanges += other.exchanges
         self.failed += other.failed
         self.kept += other.kept
         for step, count in other.latencies.items():
-            self.latencies[step] = self.latencies.get(step, 0) + count
+            self.latencies[step] += count
         self.minutes.add_all(other.minutes)
 
     def to_json(self, minute: int) -> Json:
@@ -102,7 +99,7 @@ class Passing:
         return {**counts, "latency_ms": shares, "minutes": self.minutes.oldest_first(minute)}
 
     def _latency_ms(self, share: float) -> float:
-        left = sum(self.latencies.values()) * share
+        left = self.exchanges * share
         for step in sorted(self.latencies):
             left -= self.latencies[step]
             if left <= 0:
@@ -111,9 +108,8 @@ class Passing:
 
 
 def _seconds_of(step: int) -> float:
-    """The middle of a step, in seconds."""
-    octave, eighth = divmod(step - STEPS_AN_OCTAVE, STEPS_AN_OCTAVE)
-    return ldexp((eighth + STEPS_AN_OCTAVE + 0.5) / (2 * STEPS_AN_OCTAVE), octave)
+    """The middle of a step."""
+    return (_BOUNDS[max(step - 1, 0)] + _BOUNDS[min(step, len(_BOUNDS) - 1)]) / 2
 
 
 class Traffic:
@@ -129,15 +125,11 @@ class Traffic:
         """Count an exchange that a relay sent."""
         key = arrival.asked.key
         passing = self._sources.get(key) or self._of(key)
-        passing.exchanges += 1
-        answered = arrival.answered
-        if answered is None or answered.status >= FAILED_STATUS:
+        if not 0 < arrival.status < FAILED_STATUS:
             passing.failed += 1
-        fraction, octave = frexp(arrival.latency_seconds)
-        step = octave * STEPS_AN_OCTAVE + int(fraction * STEPS_AN_OCTAVE * 2)
-        latencies = passing.latencies
-        latencies[step] = latencies.get(step, 0) + 1
-        passing.minutes.add(int((arrival.started_at + arrival.latency_seconds) // 60))
+        seconds = arrival.latency_seconds
+        passing.latencies[bisect_right(_BOUNDS, seconds)] += 1
+        passing.minutes[int(arrival.started_at + seconds) // 60] += 1
 
     def kept(self, inputs: Iterable[Kept], others: Mapping[tuple[str, str, str], int]) -> None:
         """Count inputs that were kept, and others that were matched, as (collector, verdict, reason)."""
@@ -145,9 +137,9 @@ class Traffic:
         for each in inputs:
             self._of((each.caller, each.model, each.version)).kept += 1
             for minutes in self._collector(each.collector):
-                minutes.add(minute)
+                minutes[minute] += 1
         for (collector, _, _), count in others.items():
-            self._collector(collector)[0].add(minute, count)
+            self._collector(collector)[0][minute] += count
 
     def to_json(self, known: Sequence[str], shown: Callable[[Source], Source]) -> Json:
         """All of it; of collectors only those that are `known`. Sources that are `shown` alike are counted together."""

@@ -34,7 +34,10 @@ class RedactedItem(Item):
     __slots__ = ("_redacted", "_redaction", "whole")
 
     def __init__(self, redaction: Redaction, whole: Item) -> None:
-        super().__init__(whole.exchange_id, whole.input_index, whole.collector, (), None, whole.started_at)
+        super().__init__(
+            whole.exchange_id, whole.input_index, whole.collector, (), None, whole.started_at,
+            model_failed=whole.model_failed,
+        )  # fmt: skip
         self._redaction = redaction
         self.whole = whole
         """The item with nothing taken out: for verdicts alone."""
@@ -75,10 +78,11 @@ def items_of(policies: Sequence[Policy], arrival: Arrival, call: Call, now: floa
     counts as `now`."""
     inputs, outputs = call.inputs, call.outputs
     exchange_id, started_at = arrival.id, min(arrival.started_at, now)
+    has_failed = model_failed(arrival.status, arrival.asked.metadata.get("origin"))
     items: list[tuple[Policy, Item]] = []
     for policy in policies:
         for index in range(len(inputs)):
-            item = Item(exchange_id, index, policy.key, inputs, outputs, started_at)
+            item = Item(exchange_id, index, policy.key, inputs, outputs, started_at, model_failed=has_failed)
             items.append((policy, redacted(policy, item) if policy.redacts_first else item))
     return items
 
@@ -106,14 +110,15 @@ def is_looked_at(policy: Policy, item: Item) -> bool:
     return not is_left_out(policy, item) and is_sampled(policy, item)
 
 
+def model_failed(status: object, origin: object) -> bool:
+    """By what an input's metadata tell. Rows that scoring code collected have no status to go by: they are no
+    failures."""
+    return isinstance(status, int) and not 200 <= status < 300 and origin != "collect"
+
+
 def is_left_out(policy: Policy, item: Item) -> bool:
-    """True if the model failed on the input and its collector does not `collect_failures`. Rows that scoring code
-    collected have no status to go by: they are no failures."""
-    if policy.collector.collect_failures:
-        return False
-    metadata = (item.whole if isinstance(item, RedactedItem) else item).input.metadata
-    status = metadata.get("status")
-    return isinstance(status, int) and not 200 <= status < 300 and metadata.get("origin") != "collect"
+    """True if the model failed on the input and its collector does not `collect_failures`."""
+    return item.model_failed and not policy.collector.collect_failures
 
 
 def is_sampled(policy: Policy, item: Item) -> bool:
@@ -162,7 +167,7 @@ def _details(arrival: Arrival, policy: Policy, kept: Kept) -> str:
     details: dict[str, Any] = {
         "started_at": arrival.started_at,
         "latency_seconds": arrival.latency_seconds,
-        "status": 0 if arrival.answered is None else arrival.answered.status,
+        "status": arrival.status,
         "sample_exchanges": policy.collector.sample_exchanges,
         "pre_queue_random_sample": policy.collector.pre_queue_random_sample,
     }

@@ -13,7 +13,16 @@ class Item:
     """One input for one collector. Neither the input nor the output is made before it is looked at: where sampling or a
     threshold decides, most never are."""
 
-    __slots__ = ("_given", "_output", "changes", "collector", "exchange_id", "input_index", "started_at")
+    __slots__ = (
+        "_given",
+        "_output",
+        "changes",
+        "collector",
+        "exchange_id",
+        "input_index",
+        "model_failed",
+        "started_at",
+    )
 
     def __init__(
         self,
@@ -23,15 +32,19 @@ class Item:
         given: Data | Sequence[Data],
         output: Data | Sequence[Data | None] | None,
         started_at: float = 0.0,
+        *,
+        model_failed: bool = False,
     ) -> None:
         """`collector` is its key, as in the ledger. `given` and `output` are the item's own, or those of all inputs of
-        the call, of which the ones at `input_index` are meant. `started_at` is the exchange's: by it nodes decide."""
+        the call, of which the ones at `input_index` are meant. `started_at` is the exchange's: by it nodes decide.
+        `model_failed` if the model refused the call, or left it without an answer."""
         self.exchange_id = exchange_id
         self.input_index = input_index
         self.collector = collector
         self._given = given
         self._output = output
         self.started_at = started_at
+        self.model_failed = model_failed
         self.changes: tuple[Change, ...] = ()
         """What its nodes have put into memory: to be written with its verdict, or given back."""
 
