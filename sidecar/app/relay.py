@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sidecar.app.loop import run_loop, spare_the_collector
+from sidecar.app.loop import give_memory_back_in_pieces, run_loop, spare_the_collector
 from sidecar.app.signals import Stopping
 from sidecar.errors import ConfigurationError, Problem
 from sidecar.events import ENGINE_DEATHS, Events
@@ -47,6 +47,7 @@ def run_relay(options: Mapping[str, str], environment: Mapping[str, str]) -> int
     settings = load(options, environment)
     _raise_descriptor_limit()
     _open_closed_descriptors()
+    give_memory_back_in_pieces()
     with (
         _alone_on(settings.data),
         held_engine_socket(settings.data) as engine,

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from typing import NoReturn
 
 from sidecar.app.life import end_with_the_relay
-from sidecar.app.loop import run_loop, spare_the_collector
+from sidecar.app.loop import give_memory_back_in_pieces, run_loop, spare_the_collector
 from sidecar.app.signals import Stopping
 from sidecar.events import Events
 from sidecar.kit import logs
@@ -36,6 +36,7 @@ def run_worker(settings: Settings, inherited: Inheritance) -> int:
     end_with_the_relay()
     with unblocked_streams(), shared_counts.opened(inherited.counts) as cells:
         events = Events(logs.configure(settings.log_level, process=f"relay {inherited.number}"))
+        give_memory_back_in_pieces()
         return run_loop(_serve(settings, inherited, events, SharedCounts(cells)))
 
 

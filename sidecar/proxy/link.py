@@ -1,7 +1,8 @@
 """The link to the engine: frames out over a Unix socket, the index and receipts back.
 
-Promises never to wait and never to raise into the relay. What is sent while no engine listens waits in the kernel and
-in the transport's buffer, whose size the taps count against their budget. An exchange is *outstanding* until its
+Promises never to wait and never to raise into the relay, nor to hold it up: what is large is handed to the transport in
+slices, and let go of in slices. What is sent while no engine listens waits in the kernel and here, and the taps count
+it against their budget. An exchange is *outstanding* until its
 receipt; when the connection is lost, the outstanding ones are lost with it. The last index is kept, so that what nobody
 wants is still not copied while an engine starts again; so are the names of the models that pass, which each engine is
 told.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
@@ -32,6 +34,9 @@ GATHER_SECONDS = 0.02
 receipt wakes the relay; and framing many in a row costs far less than each between two reads of traffic."""
 GATHER_BYTES = 128 * 1024
 """With so many they are written earlier: no longer than that may traffic wait for it."""
+SLICE_BYTES = 1024 * 1024
+"""What the transport has at one time. It lets go at once of all that it was given: of 100 MB, in the pieces in which
+they were read, that takes 10 ms, in which no traffic moves."""
 CLOSE_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -66,6 +71,10 @@ class Link(asyncio.Protocol):
         self._gathered: list[Record] = []
         self._gathered_bytes = 0
         self._gathering: asyncio.TimerHandle | None = None
+        self._framed: deque[bytes] = deque()
+        """What waits for the transport to take it, in order."""
+        self._framed_bytes = 0
+        self._is_paused = False
         self._telling = Telling(self._tell_passing)
         self.passes = self._telling.passes
         """Told of each model whose calls pass."""
@@ -80,7 +89,9 @@ class Link(asyncio.Protocol):
     @property
     def waiting_bytes(self) -> int:
         """Bytes sent and not yet taken by the kernel."""
-        return 0 if self._transport is None else self._gathered_bytes + self._transport.get_write_buffer_size()
+        if self._transport is None:
+            return 0
+        return self._gathered_bytes + self._framed_bytes + self._transport.get_write_buffer_size()
 
     @property
     def overflow_reason(self) -> str:
@@ -102,8 +113,7 @@ class Link(asyncio.Protocol):
         return None
 
     def _tell_passing(self, text: str) -> None:
-        if self._transport is not None:
-            self._transport.write(frame.encode_text(Kind.PASSING, text))
+        self._write([frame.encode_text(Kind.PASSING, text)])
 
     def _end_gathering(self) -> None:
         self._gathering = None
@@ -115,10 +125,37 @@ class Link(asyncio.Protocol):
         if gathered and self._transport is not None:
             try:
                 epoch = self._clock.now() - self._clock.monotonic()
-                self._transport.writelines(frame.exchange_frames(gathered, epoch))
+                self._write(frame.exchange_frames(gathered, epoch))
             except Exception as error:  # noqa: BLE001 - a fault of ours must not reach traffic
                 self._unreadable(error)
         self.waiting_at_most_bytes = self.waiting_bytes
+
+    def _write(self, buffers: list[bytes]) -> None:
+        """Whole frames, after all that was written before."""
+        if self._transport is None:
+            return
+        self._framed += buffers
+        self._framed_bytes += sum(map(len, buffers))
+        self._write_framed()
+
+    def _write_framed(self) -> None:
+        """As much as the transport will have now."""
+        while self._framed and not self._is_paused and self._transport is not None:
+            self._transport.writelines(self._next_slice())
+
+    def _next_slice(self) -> list[bytes]:
+        taken: list[bytes] = []
+        size_bytes = 0
+        while self._framed and size_bytes < SLICE_BYTES:
+            taken.append(self._framed.popleft())
+            size_bytes += len(taken[-1])
+        self._framed_bytes -= size_bytes
+        return taken
+
+    def _let_go_of_framed(self) -> None:
+        """Nobody will read it."""
+        framed, self._framed, self._framed_bytes = self._framed, deque(), 0
+        _let_go_in_slices(framed)
 
     # its life
 
@@ -133,6 +170,8 @@ class Link(asyncio.Protocol):
         if self._transport is None:
             return
         self._write_gathered()
+        self._transport.writelines(self._framed)
+        self._let_go_of_framed()
         self._transport.close()
         # bounded: a connection that was cut off while it opened is closed already, and never says so
         with contextlib.suppress(TimeoutError):
@@ -155,7 +194,7 @@ class Link(asyncio.Protocol):
         self._sequence += 1
         sequence = b"%d" % self._sequence
         answer = self._asked[sequence] = asyncio.get_running_loop().create_future()
-        self._transport.write(frame.encode_text(Kind.ASK_METRICS, sequence.decode()))
+        self._write([frame.encode_text(Kind.ASK_METRICS, sequence.decode())])
         done, _ = await asyncio.wait([answer], timeout=METRICS_SECONDS)
         self._asked.pop(sequence, None)
         return answer.result() if done else None
@@ -189,6 +228,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._reader = frame.FrameReader()
+        self._is_paused = False
         self._lost.clear()
         self._telling.tell_all()
         self._events.link_opened()
@@ -196,6 +236,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._write_gathered()
+        self._let_go_of_framed()
         lost, self._counts.outstanding = self._counts.outstanding, 0
         self._counts.lose("engine_away", lost)
         self._answer_flushing()
@@ -206,6 +247,14 @@ class Link(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._drop()
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._write_framed()
+        self.waiting_at_most_bytes = self.waiting_bytes
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -245,15 +294,23 @@ class Link(asyncio.Protocol):
 
     def _say_counts(self, sequence: str) -> None:
         self._write_gathered()
-        if self._transport is not None:
-            counts = frame.encode_counts(self._say())
-            self._transport.write(frame.encode_text(Kind.COUNTS, f"sequence {sequence}\n{counts}"))
+        counts = frame.encode_counts(self._say())
+        self._write([frame.encode_text(Kind.COUNTS, f"sequence {sequence}\n{counts}")])
 
     def _answer_flushing(self) -> None:
         if self._flushing and not self._counts.outstanding:
             waiting, self._flushing = self._flushing, []
             for future in waiting:
                 _resolve(future, None)
+
+
+def _let_go_in_slices(buffers: deque[bytes]) -> None:
+    """Some in each turn of the loop: the large ones go back to the system, which takes its time."""
+    size_bytes = 0
+    while buffers and size_bytes < SLICE_BYTES:
+        size_bytes += len(buffers.popleft())
+    if buffers:
+        asyncio.get_running_loop().call_soon(_let_go_in_slices, buffers)
 
 
 def _resolve(future: asyncio.Future[T], value: T) -> None:

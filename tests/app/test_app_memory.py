@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,29 @@ def test_without_a_container_limit_there_is_none(tmp_path: Path, text: str | Non
     if text is not None:
         limit.write_text(text)
     assert _under(limit, 1, 1)[0] == "-1"
+
+
+IN_PIECES = """
+from pathlib import Path
+from sidecar.app.loop import LARGE_BYTES, give_memory_back_in_pieces
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+give_memory_back_in_pieces()
+bytes(64 * LARGE_BYTES)  # what is freed once teaches glibc not to ask the system for blocks of this size
+blocks = [bytes([1]) * 2 * LARGE_BYTES for _ in range(40)]
+held = [resident()]
+while blocks:
+    del blocks[0]
+    held.append(resident())
+print(*(before - after for before, after in zip(held, held[1:])))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is another one than glibc's")
+def test_each_large_block_goes_back_to_the_system_by_itself() -> None:
+    """However they lie: else all of them go in one call, when the last one does."""
+    told = subprocess.run([sys.executable, "-c", IN_PIECES], capture_output=True, check=True, text=True).stdout.split()
+    assert len(told) == 40
+    assert max(map(int, told)) < 4 * 128 * 1024

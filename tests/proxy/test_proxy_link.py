@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from support.relay_end import RelayEnd, always, answer, predict, relay_running
@@ -14,7 +14,7 @@ from sidecar.events import Events
 from sidecar.frame import Kind, Want, build_index
 from sidecar.passing import MOST_MODELS, ModelName
 from sidecar.proxy.link import GATHER_BYTES
-from sidecar.proxy.sockets import pause
+from sidecar.proxy.sockets import pause, resume
 
 NOBODY = build_index([])
 DIGITS = build_index([Want("digits")])
@@ -73,6 +73,75 @@ async def test_what_is_gathered_goes_when_it_is_much(monkeypatch: pytest.MonkeyP
         await end.engine.arrived(2)
         assert end.link.waiting_bytes < GATHER_BYTES
         await end.link.flushed()
+
+
+BODIES = [bytes([number]) * 400_000 for number in range(5)]
+
+
+async def _held_up(end: RelayEnd) -> None:
+    """The engine reads no more, and `BODIES` are on their way to it."""
+    await _until(end, sequence=1)
+    for writer in end.engine.writers:
+        pause(cast("asyncio.Transport", writer.transport))
+    for body in BODIES:
+        await _predictions(end, 1, body)
+
+
+def _read_on(end: RelayEnd) -> None:
+    for writer in end.engine.writers:
+        resume(cast("asyncio.Transport", writer.transport), has_fin=False)
+
+
+async def test_large_copies_go_out_in_slices_and_nothing_gets_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.proxy.link.SLICE_BYTES", 100_000)
+    given: list[int] = []
+    async with relay_running(always(answer()), index=DIGITS) as end:
+        await _until(end, sequence=1)
+        link: Any = end.link
+        transport = link._transport
+
+        class Watched:
+            """The transport, which cannot be patched."""
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(transport, name)
+
+            def writelines(self, buffers: list[bytes]) -> None:
+                given.append(sum(map(len, buffers)))
+                transport.writelines(buffers)
+
+        link._transport = Watched()
+        await _held_up(end)
+        assert end.link.waiting_at_most_bytes >= end.link.waiting_bytes > 1_000_000
+        asked = asyncio.create_task(end.link.metrics())
+        counts = asyncio.create_task(end.engine.ask_counts(2))
+        await asyncio.sleep(0)
+        _read_on(end)
+        assert await asked == end.engine.metrics_page
+        assert (await counts)["seen"] == len(BODIES)
+        assert [each.request.body for each in end.engine.exchanges] == BODIES
+        await end.link.flushed()
+        assert end.link.waiting_bytes == end.link.waiting_at_most_bytes == 0
+        assert max(given) < 100_000 + 300_000  # and the last piece, as it was read
+
+
+async def test_what_waits_for_the_transport_goes_out_at_the_stop_and_is_lost_with_the_connection() -> None:
+    async with relay_running(always(answer()), index=DIGITS, receipt="") as end:
+        await _held_up(end)
+        stopping = asyncio.create_task(end.link.stop())
+        await asyncio.sleep(0)
+        _read_on(end)
+        await stopping
+        assert [each.request.body for each in await end.engine.arrived(len(BODIES))] == BODIES
+    async with relay_running(always(answer()), index=DIGITS, receipt="") as end:
+        await _held_up(end)
+        end.engine.cut()
+        await end.link.flushed()
+        assert (end.counts.lost["engine_away"], end.link.waiting_bytes) == (len(BODIES), 0)
+        await end.engine.connected(0)
+        await end.engine.connected(1)
+        await _predictions(end, 1, BODIES[1])
+        assert (await end.engine.arrived(1))[-1].request.body == BODIES[1]
 
 
 async def test_an_exchange_that_cannot_be_framed_costs_copies_and_no_prediction(
