@@ -13,7 +13,7 @@ from sidecar.admin.scopes import Scope
 
 
 class Answer(BaseModel):
-    """Every field is always there, and no other."""
+    """Every field without a default is always there, and no other than these."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -83,11 +83,9 @@ class TopConcept(Answer):
     value: float
 
 
-class TracedNode(BaseModel):
+class TracedNode(Answer):
     """A node that ran or did not; `kind` is its operator's name or its model's id. What holds for it alone stands in it
     alone: `top` only where the collector redacts nothing."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str
     kind: str
@@ -235,3 +233,210 @@ class Setting(Answer):
 
 class Settings(Answer):
     settings: list[Setting]
+
+
+class Retried(Answer):
+    """How many jobs; the second field in the place of the first for a dry run."""
+
+    retried: int = 0
+    would_retry: int = 0
+
+
+class Discarded(Answer):
+    """As `Retried`."""
+
+    discarded: int = 0
+    would_discard: int = 0
+
+
+class Collectors(Answer):
+    """Every app's, each as the contract's API shows it, in the contract's envelope."""
+
+    status: dict[str, Any]
+    collectors: list[dict[str, Any]]
+
+
+class Latencies(Answer):
+    """Milliseconds within which so many of a hundred calls were answered."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class Calls(Answer):
+    """Of one caller, model and version, since the engine's start; `minutes` counts those of the last hour, oldest
+    first."""
+
+    caller: str
+    model: str
+    version: str
+    exchanges: int
+    failed: int
+    kept: int
+    latency_ms: Latencies
+    minutes: list[int]
+
+
+class CollectorMinutes(Answer):
+    """Inputs in each minute of the last hour, oldest first."""
+
+    matched: list[int]
+    kept: list[int]
+
+
+class PassingModel(Answer):
+    """A model whose calls pass, and whether a collector may want one of them."""
+
+    model: str
+    version: str
+    collected: bool
+
+
+class Traffic(Answer):
+    since: str
+    sources: list[Calls]
+    collectors: dict[str, CollectorMinutes]
+    passing: list[PassingModel]
+
+
+class Found(Answer):
+    """A fault of a draft; `line` is 0 where there is none to name."""
+
+    place: str = Field(alias="in")
+    field: str
+    line: int
+    message: str
+
+
+class Checked(Answer):
+    problems: list[Found]
+    values: dict[str, Any]
+    workflows: list[dict[str, Any] | None]
+
+
+class Recording(Answer):
+    """What is recorded and how much of it there is; `recording` alone where there is nothing."""
+
+    recording: bool
+    seen: int = 0
+    kept: int = 0
+    kept_bytes: int = 0
+    model: str = ""
+    version: str = ""
+    caller: str = ""
+    sample_exchanges: float = 1.0
+    count: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0
+
+
+class ReadExchanges(Answer):
+    """read = unwanted + not_sampled + matched; `assumed` of the matched name no model and count as the collector's."""
+
+    read: int
+    unwanted: int
+    not_sampled: int
+    matched: int
+    assumed: int
+
+
+class DroppedInputs(Answer):
+    count: int
+    detail: str
+
+
+class TriedInputs(Answer):
+    """matched = kept + filtered + dropped + unknown, whose model was not asked."""
+
+    matched: int
+    kept: int
+    filtered: dict[str, int]
+    dropped: dict[str, DroppedInputs]
+    unknown: int
+
+
+class Histogram(Answer):
+    """Of the numbers by which a node decides: as many bins of one width as there are, from `low` to `high`."""
+
+    value: str
+    keeps: Literal["<", "<=", ">", ">="]
+    threshold: float
+    low: float
+    high: float
+    bins: list[int]
+    outside: int
+
+
+class TriedNode(Answer):
+    """in = out + filtered + failed + unknown; the histogram where one number decides."""
+
+    workflow: str
+    node: str
+    operator: str
+    taken: int = Field(alias="in")
+    out: int
+    filtered: int
+    failed: int
+    unknown: int
+    histogram: Histogram | None = None
+
+
+class TriedCaller(Answer):
+    matched: int
+    kept: int
+
+
+class Trial(Answer):
+    """What one policy would have kept; `kept_per_day` is null where the exchanges cover no time."""
+
+    collector: str
+    exchanges: ReadExchanges
+    inputs: TriedInputs
+    nodes: list[TriedNode]
+    classes: dict[str, int]
+    callers: dict[str, TriedCaller]
+    span_seconds: float
+    kept_per_day: float | None
+
+
+class Examples(Answer):
+    """Each `exchange id/input index`."""
+
+    both: list[str]
+    only_first: list[str]
+    only_second: list[str]
+
+
+class Compared(Answer):
+    both: int
+    only_first: int
+    only_second: int
+    examples: Examples
+
+
+class Unreadable(Answer):
+    count: int
+    first: list[str]
+
+
+class Backtest(Trial):
+    """`is_whole` unless time was up first; `left_out` exchanges could not be redacted."""
+
+    unreadable: Unreadable
+    source: str
+    is_whole: bool
+    left_out: int
+    against: Trial | None = None
+    comparison: Compared | None = None
+
+
+class Health(Answer):
+    status: Literal["ok"]
+
+
+class Readiness(Answer):
+    """What is wrong with each part that is not ready."""
+
+    status: Literal["ready", "not ready"]
+    reasons: dict[str, str]

@@ -145,6 +145,6 @@ def _answers(route: Any, answer: Json | None) -> Json:  # noqa: ANN401 - as abov
     told = {"$ref": _REFERENCE.format(model="Envelope")}
     refused = {"description": "refused, and why", "content": {_JSON: {"schema": told}}}
     if route.path == "/readyz":
-        refused = {"description": "not ready, and why", "content": {_JSON: {"schema": {"type": "object"}}}}
+        refused = {"description": "not ready, and why", "content": {_JSON: {"schema": answer or {}}}}
     statuses = sorted({code.http_status for code in Code} - {200})
     return {"200": good, **{str(status): refused for status in statuses}}

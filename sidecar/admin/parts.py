@@ -39,11 +39,7 @@ class Parts:
     """Part → what is wrong with it, blank when nothing is."""
     metrics: Callable[[], Awaitable[bytes]]
     jobs: JobQueue
-    traffic: Callable[[Sequence[str], Callable[[Calls], Calls]], Mapping[str, Any]] = lambda _known, _shown: {
-        "sources": [],
-        "collectors": {},
-        "passing": [],
-    }
+    traffic: Callable[[Sequence[str], Callable[[Calls], Calls]], Mapping[str, Any]]
     """The whole of `/v1/traffic`, with these collectors; what its sources are shown as is handed in."""
     tail: Tail = field(default_factory=Tail)
     recorder: Recorder = field(default_factory=Recorder)

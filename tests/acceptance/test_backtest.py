@@ -77,11 +77,6 @@ async def send(product: Product, model: str = "digits", calls: int = CALLS, othe
         assert status == 200
 
 
-async def post(product: Product, path: str, content: Any, method: str = "POST") -> tuple[int, Any]:
-    async with product.session.request(method, product.admin + path, json=content) as response:
-        return response.status, await response.json()
-
-
 async def record(product: Product, model: str, target: Path, calls: int = CALLS, *options: str) -> list[Recorded]:
     """What `sidecar record` writes of traffic that begins once it records."""
     named = ["--model", model] if model else []
@@ -145,9 +140,9 @@ async def test_what_nobody_collects_is_copied_only_while_it_is_recorded_and_stay
 
 
 async def test_a_draft_is_tried_on_what_was_recorded_a_moment_ago(product: Product) -> None:
-    status, said = await post(product, "/v1/record", {"model": "digits", "count": 30, "seconds": 600})
+    status, said = await product.ask("POST", "/v1/record", {"model": "digits", "count": 30, "seconds": 600})
     assert (status, said["recording"]) == (200, True)
-    status, said = await post(product, "/v1/record", {"model": "digits"})
+    status, said = await product.ask("POST", "/v1/record", {"model": "digits"})
     assert status == 409
     assert "is there already" in json.dumps(said)
     await send(product, others="alice")  # what comes from several is taken in turns: another order
@@ -157,7 +152,7 @@ async def test_a_draft_is_tried_on_what_was_recorded_a_moment_ago(product: Produ
         "workflows": [{"id": "drafted", "nodes": [unsure_below(0.75)]}],
         "against": "unsure",
     }
-    status, found = await post(product, "/v1/backtest", draft)
+    status, found = await product.ask("POST", "/v1/backtest", draft)
     assert status == 200, found
     newest = range((CALLS - 30) * BATCH, CALLS * BATCH)
     assert found["exchanges"]["read"] == 30
@@ -169,23 +164,23 @@ async def test_a_draft_is_tried_on_what_was_recorded_a_moment_ago(product: Produ
 
     ledger = await product.settled()
     assert "draft" not in ledger["collectors"]
-    status, found = await post(product, "/v1/backtest", draft | {"source": "app", "limit": 50})
+    status, found = await product.ask("POST", "/v1/backtest", draft | {"source": "app", "limit": 50})
     assert (status, found["exchanges"]["read"]) == (200, 50)
     for _ in range(2):  # each has memories of its own, and the running collector has its own
-        status, found = await post(product, "/v1/backtest", draft | {"against": "steps"})
+        status, found = await product.ask("POST", "/v1/backtest", draft | {"against": "steps"})
         assert 0 < found["against"]["inputs"]["kept"] <= 40
         assert sum(found["against"]["inputs"]["filtered"].values()) > 0
-    status, found = await post(product, "/v1/backtest", draft | {"source": "queue"})
+    status, found = await product.ask("POST", "/v1/backtest", draft | {"source": "queue"})
     assert (status, found["exchanges"]["read"]) == (200, 0)
     broken = draft | {
         "workflows": [{"id": "drafted", "nodes": [unsure_below(0.75) | {"node_inputs": [{"node_id": "x"}]}]}]
     }
     refused: list[dict[str, Any]] = [{"source": "moon"}, {"limit": 0}, {"against": "nobody"}, {"workflows": 1}, broken]
     for wrong in (*refused, {"collector": {}}):
-        status, said = await post(product, "/v1/backtest", draft | wrong)
+        status, said = await product.ask("POST", "/v1/backtest", draft | wrong)
         assert 400 <= status < 500, (wrong, said)
-    assert (await post(product, "/v1/record", None, "DELETE"))[0] == 200
-    assert (await post(product, "/v1/backtest", draft))[1]["exchanges"]["read"] == 0
+    assert (await product.ask("DELETE", "/v1/record"))[0] == 200
+    assert (await product.ask("POST", "/v1/backtest", draft))[1]["exchanges"]["read"] == 0
 
 
 def unsure_below(threshold: float) -> dict[str, Any]:
@@ -199,7 +194,7 @@ def unsure_below(threshold: float) -> dict[str, Any]:
 async def test_what_is_given_out_has_passed_every_rule_and_ends_with_its_time(product: Product) -> None:
     collector = {"id": "careful", "source": {"model": "digits"}, "pre_queue_random_sample": 0.5}
     rules = {"redact": [{"mask": "secret@example"}]}
-    status, said = await post(product, "/v2/collectors", {"collectors": [collector | rules]})
+    status, said = await product.ask("POST", "/v2/collectors", {"collectors": [collector | rules]})
     assert status == 200, said
     recorded = await record(product, "digits", product.home / "calls.jsonl", 5, "--redact", "[{mask: zed}]")
     text = json.dumps([each.call.inputs[0].tensors[0].value for each in recorded])
@@ -209,8 +204,8 @@ async def test_what_is_given_out_has_passed_every_rule_and_ends_with_its_time(pr
     bad_rule = {"model": "m", "redact": [{"mask": "("}]}
     refused: list[dict[str, Any]] = [{"model": 7}, {"model": "m", "count": 0}, {"model": "m", "seconds": "9"}, bad_rule]
     for wrong in refused:
-        assert (await post(product, "/v1/record", wrong))[0] == 400, wrong
-    status, said = await post(product, "/v1/record", {"model": "digits", "seconds": 0.01})
+        assert (await product.ask("POST", "/v1/record", wrong))[0] == 400, wrong
+    status, said = await product.ask("POST", "/v1/record", {"model": "digits", "seconds": 0.01})
     assert status == 200, said
     await product.eventually("/v1/record", lambda status: status["recording"])
     await send(product, calls=3)
@@ -236,7 +231,7 @@ async def test_jobs_that_wait_are_tried_from_the_queue(product: Product, capsys:
     destination = {"clarifai": {"base_url": "http://127.0.0.1:9", "user_id": "u", "app_id": "a"}}
     waits = {"id": "waits", "source": {"model": "digits"}, "pre_queue_random_sample": 0.5, "destination": destination}
     everything = waits | {"id": "everything", "pre_queue_random_sample": 1.0}
-    assert (await post(product, "/v2/collectors", {"collectors": [everything, waits]}))[0] == 200
+    assert (await product.ask("POST", "/v2/collectors", {"collectors": [everything, waits]}))[0] == 200
     await send(product)
     ledger = await product.eventually(
         "/v1/ledger",
@@ -247,7 +242,7 @@ async def test_jobs_that_wait_are_tried_from_the_queue(product: Product, capsys:
     )
     pending = ledger["collectors"]["waits"]["pending"]
     assert 0 < pending < CALLS * BATCH == ledger["collectors"]["everything"]["pending"]
-    status, found = await post(product, "/v1/backtest", {"collector": waits, "source": "queue", "limit": 10_000})
+    status, found = await product.ask("POST", "/v1/backtest", {"collector": waits, "source": "queue", "limit": 10_000})
     assert (status, found["inputs"]["matched"]) == (200, CALLS * BATCH)  # each input once
     assert found["inputs"]["kept"] == pending  # drawn again by the same names
     assert found["kept_per_day"] == pytest.approx(pending * 86_400 / found["span_seconds"])

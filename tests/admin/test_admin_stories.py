@@ -8,7 +8,6 @@ import orjson
 import pytest
 from support.admin import Admin
 
-from sidecar.admin import answers
 from sidecar.data import Data, Media, Text, to_wire
 from sidecar.delivery.destination import Parcel, Way
 from sidecar.delivery.embedded import EmbeddedApp, EmbeddedOptions
@@ -59,7 +58,6 @@ async def test_a_job_tells_all_that_is_known_of_it(admin: Admin) -> None:
     await settle(admin, app=Retry(now + 60, "http_503", "away"), other=Rejected("refused", "bad key"))
     status, answer = await admin.ask("GET", "/v1/jobs/1")
     assert status == 200
-    answers.OneJob.model_validate_json(orjson.dumps(answer), strict=True)
     job = answer["job"]
     assert (job["collector"], job["caller"], job["state"], job["reason"]) == ("kept", "alice", "queued", "http_503")
     assert standing(job["destinations"]) == [("app", "queued", ["http_503"]), ("other", "dead", ["refused"])]
@@ -92,7 +90,6 @@ async def test_an_input_tells_its_way_and_of_the_other_destinations_while_the_jo
     await store(admin, siblings=1)
     await settle(admin, app=Delivered(), other=Rejected("refused", "bad key"))
     _, answer = await admin.ask("GET", STORY)
-    answers.InputStory.model_validate_json(orjson.dumps(answer), strict=True)
     story = answer["story"]
     assert standing(story["destinations"]) == [("app", "delivered", ["store_failed"]), ("other", "dead", ["refused"])]
     own = story["destinations"][0]

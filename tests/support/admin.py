@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,13 @@ from sidecar import settings, ui
 from sidecar.admin.app import build_app
 from sidecar.admin.metrics import render
 from sidecar.admin.parts import Parts
+from sidecar.capture.traffic import Source, Traffic, passing_to_json
+from sidecar.frame import build_index
+from sidecar.passing import ModelName
 from sidecar.pipeline.tail import Tail
 from sidecar.queue.jobs import JobQueue
+from sidecar.queue.values import NewJob
+from support import described
 from support.catalogs import Shop, open_shop
 
 LEDGER: dict[str, Any] = {
@@ -55,7 +60,9 @@ class Admin:
         json = None if isinstance(body, bytes) else body
         data = io.BytesIO(body) if isinstance(body, bytes) else None
         async with self.session.request(method, self.url + path, json=json, data=data, headers=headers) as response:
-            return response.status, await response.json()
+            answer = await response.json()
+            described.hold(method, path, response.status, answer)
+            return response.status, answer
 
 
 @contextlib.asynccontextmanager
@@ -85,6 +92,13 @@ def _parts(admin: Admin, token: str) -> Parts:
         return render(admin.shop.events.counters, LEDGER["exchanges"], LEDGER, {"sidecar_engine_up": 1.0})
 
     shop = admin.shop
+    passed = Traffic(shop.clock)
+    passed.kept([NewJob("1" * 32, 0, "c", "alice", "digits", "", b"{}")], {})
+
+    def traffic(known: Sequence[str], shown: Callable[[Source], Source]) -> Mapping[str, Any]:
+        passing = passing_to_json([ModelName("digits")], build_index([]), shown)
+        return {**passed.to_json(known, shown), "passing": passing}
+
     return Parts(
         settings=settings.load({"admin_token": token} if token else {}, {}),
         catalog=shop.catalog,
@@ -97,5 +111,6 @@ def _parts(admin: Admin, token: str) -> Parts:
         metrics=metrics,
         jobs=admin.jobs,
         tail=admin.tail,
+        traffic=traffic,
         pages=ui.pages(),
     )

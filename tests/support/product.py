@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Any, Self
 import aiohttp
 import tenacity
 
-from sidecar.admin import answers
+from support import described
 
 READY_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
@@ -135,9 +134,15 @@ class Product:
         async with self.session.post(url, json={"instances": instances}, headers=headers) as response:
             return response.status, await response.json()
 
+    async def ask(self, method: str, path: str, content: object = None) -> tuple[int, Any]:
+        """One call to the admin API: the status and the answer's JSON."""
+        async with self.session.request(method, self.admin + path, json=content) as response:
+            answer = await response.json()
+            described.hold(method, path, response.status, answer)
+            return response.status, answer
+
     async def get(self, path: str) -> Any:
-        async with self.session.get(self.admin + path) as response:
-            return await response.json()
+        return (await self.ask("GET", path))[1]
 
     async def settled(self, *, pending: bool = False) -> dict[str, Any]:
         """The ledger once no exchange is open and, unless `pending`, no job is pending."""
@@ -168,8 +173,8 @@ def _arguments(pid: str) -> list[str]:
 
 
 def assert_sums_hold(ledger: dict[str, Any]) -> None:
-    """Both sums of the ledger, and each collector's; in the shape that `/openapi.json` describes."""
-    answers.Ledger.model_validate_json(json.dumps(ledger), strict=True)
+    """Both sums of the ledger, and each collector's; in the shape that is said of it."""
+    described.hold("GET", "/v1/ledger", described.OK, ledger)
     exchanges = ledger["exchanges"]
     decided = exchanges["unwanted"] + exchanges["taken"] + sum(exchanges["lost"].values()) + exchanges["open"]
     assert exchanges["seen"] == decided, exchanges
