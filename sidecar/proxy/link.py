@@ -113,7 +113,7 @@ class Link(asyncio.Protocol):
         return None
 
     def _tell_passing(self, text: str) -> None:
-        self._write([frame.encode_text(Kind.PASSING, text)])
+        self._write_text(Kind.PASSING, text)
 
     def _end_gathering(self) -> None:
         self._gathering = None
@@ -121,36 +121,37 @@ class Link(asyncio.Protocol):
 
     def _write_gathered(self) -> None:
         """Never raises: what cannot be written costs the connection, and what is outstanding is lost with it."""
-        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        gathered, size_bytes = self._gathered, self._gathered_bytes
+        self._gathered, self._gathered_bytes = [], 0
         if gathered and self._transport is not None:
             try:
                 epoch = self._clock.now() - self._clock.monotonic()
-                self._write(frame.exchange_frames(gathered, epoch))
+                self._write(frame.exchange_frames(gathered, epoch), size_bytes)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not reach traffic
                 self._unreadable(error)
         self.waiting_at_most_bytes = self.waiting_bytes
 
-    def _write(self, buffers: list[bytes]) -> None:
-        """Whole frames, after all that was written before."""
+    def _write_text(self, kind: Kind, text: str) -> None:
+        content = frame.encode_text(kind, text)
+        self._write([content], len(content))
+
+    def _write(self, buffers: list[bytes], size_bytes: int) -> None:
+        """Whole frames, `size_bytes` together, after all that was written before."""
         if self._transport is None:
             return
+        if size_bytes <= SLICE_BYTES and not self._framed and not self._is_paused:  # nearly always
+            self._transport.writelines(buffers)
+            return
         self._framed += buffers
-        self._framed_bytes += sum(map(len, buffers))
+        self._framed_bytes += size_bytes
         self._write_framed()
 
     def _write_framed(self) -> None:
         """As much as the transport will have now."""
         while self._framed and not self._is_paused and self._transport is not None:
-            self._transport.writelines(self._next_slice())
-
-    def _next_slice(self) -> list[bytes]:
-        taken: list[bytes] = []
-        size_bytes = 0
-        while self._framed and size_bytes < SLICE_BYTES:
-            taken.append(self._framed.popleft())
-            size_bytes += len(taken[-1])
-        self._framed_bytes -= size_bytes
-        return taken
+            buffers = _take_slice(self._framed)
+            self._framed_bytes -= sum(map(len, buffers))
+            self._transport.writelines(buffers)
 
     def _let_go_of_framed(self) -> None:
         """Nobody will read it."""
@@ -194,7 +195,7 @@ class Link(asyncio.Protocol):
         self._sequence += 1
         sequence = b"%d" % self._sequence
         answer = self._asked[sequence] = asyncio.get_running_loop().create_future()
-        self._write([frame.encode_text(Kind.ASK_METRICS, sequence.decode())])
+        self._write_text(Kind.ASK_METRICS, sequence.decode())
         done, _ = await asyncio.wait([answer], timeout=METRICS_SECONDS)
         self._asked.pop(sequence, None)
         return answer.result() if done else None
@@ -295,7 +296,7 @@ class Link(asyncio.Protocol):
     def _say_counts(self, sequence: str) -> None:
         self._write_gathered()
         counts = frame.encode_counts(self._say())
-        self._write([frame.encode_text(Kind.COUNTS, f"sequence {sequence}\n{counts}")])
+        self._write_text(Kind.COUNTS, f"sequence {sequence}\n{counts}")
 
     def _answer_flushing(self) -> None:
         if self._flushing and not self._counts.outstanding:
@@ -304,11 +305,19 @@ class Link(asyncio.Protocol):
                 _resolve(future, None)
 
 
-def _let_go_in_slices(buffers: deque[bytes]) -> None:
-    """Some in each turn of the loop: the large ones go back to the system, which takes its time."""
+def _take_slice(buffers: deque[bytes]) -> list[bytes]:
+    """The first of them, until they are `SLICE_BYTES`."""
+    taken: list[bytes] = []
     size_bytes = 0
     while buffers and size_bytes < SLICE_BYTES:
-        size_bytes += len(buffers.popleft())
+        taken.append(buffers.popleft())
+        size_bytes += len(taken[-1])
+    return taken
+
+
+def _let_go_in_slices(buffers: deque[bytes]) -> None:
+    """A slice in each turn of the loop: the large ones go back to the system, which takes its time."""
+    _take_slice(buffers)
     if buffers:
         asyncio.get_running_loop().call_soon(_let_go_in_slices, buffers)
 
