@@ -56,6 +56,10 @@ _POST_FILTERED = Filtered("")
 """This very value: any other is the pre-queue workflow's."""
 
 
+def _has_failed(given: Data) -> bool:
+    return model_failed(given.metadata.get("status"), given.metadata.get("origin"))
+
+
 def ask_none(_request: ModelRequest) -> None:
     """Asks no model."""
 
@@ -127,14 +131,15 @@ class Trial:
         if not self._wants(recorded):
             return
         call, key, started_at = recorded.call, self.policy.key, recorded.started_at
+        collects_failures = self.policy.collector.collect_failures
         caller = recorded.caller or self.policy.collector.source.caller_user_id or ANONYMOUS
         for place in range(len(call.inputs)):
             self.callers.add(caller)
             try:
-                given, outputs = call.inputs[place], call.outputs
-                has_failed = model_failed(given.metadata.get("status"), given.metadata.get("origin"))
-                output = outputs[place] if recorded.first_index else outputs  # made when it is looked at
+                has_failed = not collects_failures and _has_failed(call.inputs[place])
                 index = recorded.first_index + place
+                of_all = not recorded.first_index  # then each is made when it is looked at
+                given, output = (call.inputs, call.outputs) if of_all else (call.inputs[place], call.outputs[place])
                 item = Item(recorded.id, index, key, given, output, started_at, model_failed=has_failed)
                 self._judge(_Candidate(recorded, item, caller))
             except SidecarError as error:  # found when it is looked at: the record's data is none

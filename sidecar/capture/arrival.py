@@ -50,6 +50,16 @@ class Asked(NamedTuple):
     """See `Side`."""
 
 
+class Answered(NamedTuple):
+    """What an answer's head says; the same for every answer with the same head."""
+
+    head: Head
+    """What decoding needs of it."""
+    status: int
+    is_plain: bool = False
+    """See `Side`."""
+
+
 class Arrival(NamedTuple):
     """A predict call on its way to matching, without its heads."""
 
@@ -59,15 +69,17 @@ class Arrival(NamedTuple):
     asked: Asked
     request: bytes
     """The request's body."""
-    answered: Head | None
-    """What decoding needs of the answer's head; None when the model sent no answer."""
+    answered: Answered | None
+    """None when the model sent no answer."""
     answer: bytes
     """The answer's body."""
     is_whole: bool
-    answer_is_plain: bool = False
-    """See `Side`."""
-    status: int = 0
-    """The answer's; 0 without one."""
+
+    @property
+    def status(self) -> int:
+        """The answer's; 0 without one."""
+        answered = self.answered
+        return 0 if answered is None else answered.status
 
     @property
     def size_bytes(self) -> int:
@@ -96,11 +108,9 @@ class ArrivalReader:
         asked = self._remembered(head) if len(head) <= _REMEMBERED_HEAD_BYTES else self._read(head)
         if asked is None:
             return None
-        answered, is_plain, status = _answered(answer_head) if flags & HAS_RESPONSE else _NOT_ANSWERED
+        answered = _answered(answer_head) if flags & HAS_RESPONSE else None
         is_whole = bool(flags & RESPONSE_IS_WHOLE)
-        return Arrival(
-            exchange_id, started_at, latency_seconds, asked, request, answered, answer, is_whole, is_plain, status
-        )
+        return Arrival(exchange_id, started_at, latency_seconds, asked, request, answered, answer, is_whole)
 
     def _read(self, content: bytes) -> Asked | None:
         head = read_head(content)
@@ -121,20 +131,15 @@ class ArrivalReader:
         return Asked(route, caller, metadata, bare, (caller, route.model, route.version), is_plain(bare))
 
 
-_Answered = tuple[Head | None, bool, int]
-"""What decoding needs of an answer's head, whether its body is plain, and its status."""
-_NOT_ANSWERED: _Answered = (None, False, 0)
-
-
-def _read_answered(content: bytes) -> _Answered:
+def _read_answered(content: bytes) -> Answered:
     head = _for_decoding(read_head(content))
-    return head, is_plain(head), head.status
+    return Answered(head, head.status, is_plain(head))
 
 
 _remembered_answer = functools.lru_cache(_REMEMBERED_HEADS)(_read_answered)
 
 
-def _answered(content: bytes) -> _Answered:
+def _answered(content: bytes) -> Answered:
     return _remembered_answer(content) if len(content) <= _REMEMBERED_HEAD_BYTES else _read_answered(content)
 
 
@@ -143,7 +148,7 @@ def decode_arrival(arrival: Arrival) -> Call:
     asked, answered = arrival.asked, arrival.answered
     answer = None
     if answered is not None:
-        answer = Side(answered, arrival.answer, arrival.is_whole, arrival.answer_is_plain)
+        answer = Side(answered.head, arrival.answer, arrival.is_whole, answered.is_plain)
     return decode(asked.route, Side(asked.head, arrival.request, True, asked.is_plain), answer, arrival.describe)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.capture.arrival import Arrival
+from sidecar.capture.arrival import Answered, Arrival
 from sidecar.capture.ingest_counts import IngestCounts
 from sidecar.capture.ingest_join import Joining, Pair
 from sidecar.capture.ingest_record import JSON, Record
@@ -19,7 +19,7 @@ from sidecar.exchange import Head
 
 JOIN_SECONDS = 30.0
 """How long one half of an exchange waits for the other: longer than most models take to answer."""
-_ANSWERED = Head(("HTTP/1.1", "200", "OK"), (("content-type", JSON),))
+_ANSWERED = Answered(Head(("HTTP/1.1", "200", "OK"), (("content-type", JSON),)), 200)
 
 
 class Ingest:
@@ -101,7 +101,7 @@ def arrival_of(pair: Pair) -> Arrival:
     latency_seconds = max(0.0, predictions.seconds - inputs.seconds)
     return Arrival(
         inputs.id, inputs.seconds, latency_seconds, inputs.asked, inputs.content, _ANSWERED, predictions.content,
-        is_whole=True, status=_ANSWERED.status,
+        is_whole=True,
     )  # fmt: skip
 
 

@@ -57,8 +57,9 @@ class Minutes(dict[int, int]):
 
     def __missing__(self, minute: int) -> int:
         """Zero; makes room for a new minute, so that there are never more than two hours of them."""
-        for each in sorted(self)[:MINUTES] if len(self) >= 2 * MINUTES else ():
-            del self[each]
+        if len(self) >= 2 * MINUTES:
+            for each in sorted(self)[:MINUTES]:
+                del self[each]
         return 0
 
     def add_all(self, other: Minutes) -> None:
@@ -108,7 +109,7 @@ class Passing:
 
 
 def _seconds_of(step: int) -> float:
-    """The middle of a step."""
+    """The middle of a step, in seconds."""
     return (_BOUNDS[max(step - 1, 0)] + _BOUNDS[min(step, len(_BOUNDS) - 1)]) / 2
 
 
